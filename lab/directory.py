@@ -61,7 +61,9 @@ class LabDirectory:
             marker = os.open(self.path / MARKER, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
             if self.path.is_dir() and any(self.path.iterdir()):
-                raise LabError(f"{self.path}: exists and is not a lab's; name another --dir") from None
+                raise LabError(
+                    f"{self.path}: exists and is not a lab's; name another --dir"
+                ) from None
             return
         try:
             if not _lock(marker):

@@ -76,9 +76,7 @@ class Pi:
     def looks(self) -> Appearance:
         """How it meets the world right now."""
         faults = list(self._remembered.values())
-        return appearance(
-            self.state, faults, stalled=self.stalled, usual_watts=self._usual_watts
-        )
+        return appearance(self.state, faults, stalled=self.stalled, usual_watts=self._usual_watts)
 
     @property
     def faults(self) -> list[str]:
