@@ -91,15 +91,13 @@ class Patient:
     verdict: Verdict = Verdict.UNKNOWN
     reports: tuple[Observation, ...] = ()
     conditions: dict[str, Condition] = field(default_factory=dict)
+    true_kinds: frozenset[str] = frozenset()
+    """The conditions that are true; kept up to date by the ward."""
 
     def status(self, kind: str) -> Truth:
         """Return what is held of `kind`; unknown when nobody ever said."""
         known = self.conditions.get(kind)
         return known.status if known else Truth.UNKNOWN
-
-    def true_kinds(self) -> frozenset[str]:
-        """Return the conditions that are true."""
-        return frozenset(k for k, c in self.conditions.items() if c.status is Truth.TRUE)
 
 
 class Ward:
@@ -135,7 +133,8 @@ class Ward:
             changes += self._settle(name, patient, now)
         return changes
 
-    def _settle(self, name: str, patient: Patient, now: float) -> Iterator[Change]:
+    def _settle(self, name: str, patient: Patient, now: float) -> list[Change]:
+        changes: list[Change] = []
         readings = dict(self._readings(name, patient, now))
         for kind in patient.conditions.keys() - readings.keys():
             readings[kind] = Reading(Truth.UNKNOWN, "no fresh evidence")
@@ -146,7 +145,11 @@ class Ward:
             condition = Condition(kind, reading.status, since, reading.reason, reading.subjects)
             patient.conditions[kind] = condition
             if changed:
-                yield Change(name, known.status if known else None, condition)
+                changes.append(Change(name, known.status if known else None, condition))
+        if changes:
+            true = (k for k, c in patient.conditions.items() if c.status is Truth.TRUE)
+            patient.true_kinds = frozenset(true)
+        return changes
 
     def _readings(self, name: str, patient: Patient, now: float) -> Iterator[tuple[str, Reading]]:
         if name == SWITCH:

@@ -63,7 +63,7 @@ class Explanation:
 
 def is_cause(patient: Patient, service: Service) -> bool:
     """Tell whether what is true of `patient` breaks `service` for its dependents."""
-    true = patient.true_kinds()
+    true = patient.true_kinds
     causes = true & CAUSES[service]
     if "agent_down" in true:  # everything but the agent is well, so its silence breaks nothing
         causes -= {"heartbeat_lost"}
@@ -88,7 +88,7 @@ def explain(
     }
     found: dict[str, Explanation] = {}
     for node in cluster:
-        best = _best(cluster, node.name, ward[node.name].true_kinds(), broken)
+        best = _best(cluster, node.name, ward[node.name].true_kinds, broken)
         if best:
             found[node.name] = best
     return {name: _rooted(found, explanation) for name, explanation in found.items()}
@@ -123,6 +123,6 @@ def doubtful_upstream(cluster: Cluster, ward: Ward, name: str) -> str | None:
         patient = ward[provider]
         if any(is_cause(patient, service) for service in services):
             return provider
-        if patient.signs.beats is not Beats.FRESH and "agent_down" not in patient.true_kinds():
+        if patient.signs.beats is not Beats.FRESH and "agent_down" not in patient.true_kinds:
             return provider
     return None

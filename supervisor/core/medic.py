@@ -155,7 +155,7 @@ class Medic:
     def _unexplained(self) -> Iterator[str]:
         for node in self._cluster.nodes:
             explanation = self._explanations.get(node)
-            kinds = self._ward[node].true_kinds() - (explanation.kinds if explanation else set())
+            kinds = self._ward[node].true_kinds - (explanation.kinds if explanation else set())
             if kinds & {"heartbeat_lost", "hung", "unpowered", "unreachable"}:
                 yield node
 

@@ -117,7 +117,7 @@ def _node(node: Node, given: Situation, planner: Planner) -> NodeStatus:
 def _state(
     patient: Patient, incident: Incident | None, explained: frozenset[str], now: float
 ) -> NodeState:
-    true = patient.true_kinds()
+    true = patient.true_kinds
     if incident and incident.under_treatment:
         return NodeState.TREATING
     if true - explained or incident:
@@ -175,7 +175,7 @@ def _doing(incident: Incident, given: Situation, planner: Planner) -> str:
         rail, (text, _) = next(iter(incident.held.items()))
         return f"{phrase(step.treatment)} held back by {rail}: {text}"
     patient = given.ward[incident.node]
-    kinds = frozenset(incident.symptoms) & patient.true_kinds()
+    kinds = frozenset(incident.symptoms) & patient.true_kinds
     wait = max(runbook.hold_s - held_for(patient, kinds, given.now), 0.0)
     if incident.retry_at:
         wait = max(wait, incident.retry_at - given.now)

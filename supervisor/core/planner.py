@@ -128,7 +128,7 @@ class Planner:
             return
         yield from self._rediagnose(incident, node, given)
         patient, runbook = given.ward[node.name], self.runbooks[incident.runbook]
-        kinds = frozenset(incident.symptoms) & patient.true_kinds()
+        kinds = frozenset(incident.symptoms) & patient.true_kinds
         if not kinds or held_for(patient, kinds, given.now) < runbook.hold_s:
             return
         if incident.retry_at and given.now < incident.retry_at:
@@ -147,7 +147,7 @@ class Planner:
             return
         runbook, kinds = chosen
         changed = set(kinds) - set(incident.symptoms)
-        if runbook.name != incident.runbook:
+        if runbook.name != incident.runbook and not incident.actions:
             incident.runbook, incident.title = runbook.name, runbook.title
             incident.symptoms, incident.step, incident.attempt = (), 0, 0
             changed = set(kinds)
@@ -337,7 +337,7 @@ def _explained(node: Node, given: Situation) -> frozenset[str]:
 def _absorbed_by(incident: Incident, given: Situation) -> str | None:
     """Return the node that turned out to explain all of this incident's symptoms."""
     explanation: Explanation | None = given.explanations.get(incident.node)
-    true = frozenset(incident.symptoms) & given.ward[incident.node].true_kinds()
+    true = frozenset(incident.symptoms) & given.ward[incident.node].true_kinds
     if explanation and true and true <= explanation.kinds:
         return explanation.root
     return None

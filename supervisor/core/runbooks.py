@@ -42,7 +42,7 @@ class Step:
 
     def applies(self, patient: Patient) -> bool:
         """Tell whether this rung makes sense for what is true of the node now."""
-        true = patient.true_kinds()
+        true = patient.true_kinds
         return set(self.only_if) <= true and not true & set(self.unless)
 
 
@@ -71,10 +71,10 @@ class Runbook:
 
     def trigger(self, node: Node, patient: Patient, explained: frozenset[str]) -> frozenset[str]:
         """Return the node's own true conditions that call for this runbook, or nothing."""
-        own = patient.true_kinds() - explained
+        own = patient.true_kinds - explained
         if node.role not in self.roles or not own & set(self.any_of):
             return frozenset()
-        if not set(self.all_of) <= own or patient.true_kinds() & set(self.none_of):
+        if not set(self.all_of) <= own or patient.true_kinds & set(self.none_of):
             return frozenset()
         return own & (set(self.any_of) | set(self.all_of))
 
