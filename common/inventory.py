@@ -126,7 +126,7 @@ def _node(name: str, row: _NodeRow, parsed: _InventoryFile) -> Node:
     """Lay a row over its role's defaults; what neither says, `Node` knows."""
     own = row.model_dump(exclude={"accept"}, exclude_none=True)
     role = parsed.roles.get(row.role, _Defaults()).model_dump(exclude_none=True)
-    accepted: dict[str, str] = {**row.accept}
+    accepted = {str(field): reason for field, reason in row.accept.items()}
     return Node(name=name, accepted=accepted, **{**role, **own})
 
 

@@ -1,0 +1,38 @@
+"""The core's tunables: plain figures, given once. Every duration is in seconds."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Defaults fit the real rack; `pimedic.toml` may change them."""
+
+    beat_interval_s: float = 1.0
+    min_patience_beats: float = 3.0
+    """A heartbeat counts as lost only after at least this many intervals of silence..."""
+    max_patience_beats: float = 12.0
+    """...and surely after this many, however irregular the arrivals were before."""
+    evidence_ttl_s: float = 12.0
+    """Older evidence proves nothing: the condition becomes unknown."""
+    confirmations: int = 2
+    """How many probes in a row must agree before they make a condition true."""
+    clear_s: float = 3.0
+    """Symptoms must have been gone for this long before an untreated incident closes."""
+    nap_s: float = 3.0
+    """A longer silence between two events means that we ourselves slept: forgive everyone."""
+    doubt_s: float = 15.0
+    """For this long after such a nap nothing automatic is done."""
+    max_unavailable: int = 2
+    storm_fraction: float = 0.34
+    storm_minimum: int = 3
+    """Fewer sick independent nodes than this are never a storm."""
+    warm_up_s: float = 30.0
+    boot_grace_s: float = 180.0
+    cool_down_s: float = 180.0
+    cluster_budget: int = 12
+    """Disruptive automatic actions in the whole cluster, per `cluster_window_s`."""
+    cluster_window_s: float = 3600.0
+    dependents_s: float = 180.0
+    """How long a cured node's incident waits for its dependents before it closes without them."""
+    retry_s: float = 10.0
+    """Pause before an action that never got sent is tried again."""
