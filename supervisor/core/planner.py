@@ -24,6 +24,7 @@ from supervisor.core.effects import Action, Effect, Kept, Note, NoteKind, Perfor
 from supervisor.core.events import ActionEnded, Result
 from supervisor.core.incidents import Incident, PastAction
 from supervisor.core.policy import Policy
+from supervisor.core.proof import DEPENDENTS, cure_in_words, missing_proof, proof_in_words
 from supervisor.core.rails import (
     ENDS_IN_ESCALATION,
     Proposal,
@@ -257,7 +258,7 @@ class Planner:
         match ended.result:
             case Result.SUCCEEDED | Result.UNKNOWN:
                 incident.enter(IncidentState.VERIFYING, now)
-                proof = _said_proof(step)
+                proof = proof_in_words(step)
                 yield _note(NoteKind.VERIFYING, f"{incident.node}: waiting for {proof}", incident)
             case Result.NOT_SENT:
                 incident.attempt -= 1
@@ -271,14 +272,14 @@ class Planner:
 
     def _verify(self, incident: Incident, given: Situation) -> Iterator[Effect]:
         step = self.runbooks[incident.runbook].steps[incident.step]
-        missing = _missing(incident, step, given)
-        own = [what for what in missing if what != "dependents"]
+        missing = missing_proof(incident, step, given)
+        own = [what for what in missing if what != DEPENDENTS]
         incident.own_well_since = None if own else (incident.own_well_since or given.now)
         incident.well_since = None if missing else (incident.well_since or given.now)
         incident.reason = "" if not missing else f"waiting for {', '.join(missing)}"
         if incident.well_since is not None:
             if given.now - incident.well_since >= step.verify.settle_s:
-                yield from _recovered(incident, given.now, _proven(incident, step))
+                yield from _recovered(incident, given.now, cure_in_words(incident, step))
             return
         if incident.own_well_since is not None:
             if given.now - incident.own_well_since >= self._policy.dependents_s:
@@ -298,35 +299,6 @@ class Planner:
             c is not None and c.status is Truth.FALSE and now - c.since >= self._policy.clear_s
             for c in conditions
         )
-
-
-def _missing(incident: Incident, step: Step, given: Situation) -> list[str]:
-    """Return what is still to be proven."""
-    patient, verify = given.ward[incident.node], step.verify
-    missing = [f"not {phrase(k)}" for k in verify.false if patient.status(k) is not Truth.FALSE]
-    if verify.new_boot and not _rebooted(incident, given):
-        missing.insert(0, "a new boot")
-    if verify.dependents and _still_explained(incident, given):
-        missing.append("dependents")
-    return missing
-
-
-def _rebooted(incident: Incident, given: Situation) -> bool:
-    """Tell whether the node's kernel started after the treatment did."""
-    vitals = given.ward[incident.node].vitals
-    if vitals.last_beat is None or incident.action_at is None:
-        return False
-    if incident.boot_before is not None:
-        return vitals.boot_id != incident.boot_before
-    return vitals.last_beat - vitals.uptime_s > incident.action_at
-
-
-def _still_explained(incident: Incident, given: Situation) -> bool:
-    well = all(
-        given.ward[node].status("heartbeat_lost") is Truth.FALSE for node in incident.explains
-    )
-    explained = any(e.root == incident.node for e in given.explanations.values())
-    return explained or not well
 
 
 def _explained(node: Node, given: Situation) -> frozenset[str]:
@@ -371,20 +343,6 @@ def _saved(incident: Incident) -> Save:
 def _said(step: Step) -> str:
     arguments = " ".join(step.arguments.values())
     return f"{phrase(step.treatment)}{' ' + arguments if arguments else ''}"
-
-
-def _said_proof(step: Step) -> str:
-    proof = [f"no {phrase(kind)}" for kind in step.verify.false]
-    if step.verify.new_boot:
-        proof.insert(0, "a new boot id")
-    if step.verify.dependents:
-        proof.append("its dependents well")
-    return ", ".join(proof)
-
-
-def _proven(incident: Incident, step: Step) -> str:
-    proof = f"recovered: {_said_proof(step)}"
-    return f"{proof} ({len(incident.explains)} dependents back)" if incident.explains else proof
 
 
 def _list(names: set[str]) -> str:
