@@ -12,7 +12,7 @@ from pathlib import Path
 
 from common.inventory import load_cluster
 from common.topology import Cluster, Node
-from lab.errors import LabError
+from lab.errors import LabError, MisuseError
 
 SSH_PORT = 2222  # below 1024 only root may listen
 DEFAULT_NET = 168
@@ -30,9 +30,9 @@ class Addresses:
 
     def __post_init__(self) -> None:
         if not 1 <= self.net <= 254:  # noqa: PLR2004 - 127.0 is where everybody else listens
-            raise LabError(f"expected a net from 1 to 254 (for 127.NET.*), found {self.net}")
+            raise MisuseError(f"expected a net from 1 to 254 (for 127.NET.*), found {self.net}")
         if not 1024 <= self.port <= 65535:  # noqa: PLR2004 - unprivileged TCP ports
-            raise LabError(f"expected a port from 1024 to 65535, found {self.port}")
+            raise MisuseError(f"expected a port from 1024 to 65535, found {self.port}")
 
     def of(self, real: str) -> str:
         """Return the loopback address that stands for `real`: its last two parts are kept."""

@@ -1,19 +1,19 @@
 """The running lab's ear: a unix socket in its directory, one JSON object a line each way.
 
 Requests are `{"do": "break", "node": ..., "fault": ..., "argument": ...}`, `{"do": "heal",
-"node": ...}` and `{"do": "status"}`; answers have `ok` and either `text`, `nodes` or `error`.
+"node": ...}` and `{"do": "status"}`; answers have `ok` and either `text`, `nodes` or `error` (with
+`misuse` when it is the asker's).
 """
 
 import asyncio
 import contextlib
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lab.errors import LabError
+from lab.errors import LabError, MisuseError
 from lab.rack import Rack
 
 _TIMEOUT_S = 10.0
@@ -65,27 +65,8 @@ class Control:
                 case "status":
                     return {"ok": True, "nodes": list(self._rack.describe())}
                 case other:
-                    raise LabError(f"unknown order {other!r}; expected break, heal or status")
+                    raise MisuseError(f"unknown order {other!r}; expected break, heal or status")
         except (LabError, ValidationError) as error:
-            return {"ok": False, "error": str(error)}
+            misuse = not isinstance(error, LabError) or isinstance(error, MisuseError)
+            return {"ok": False, "error": str(error), "misuse": misuse}
         return {"ok": True, "text": text}
-
-
-def ask(path: Path, **request: str) -> dict[str, Any]:
-    """Send one request to the lab whose socket is `path`. Raises `LabError`."""
-    try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(_TIMEOUT_S)
-            connection.connect(str(path))
-            connection.sendall(json.dumps(request).encode() + b"\n")
-            with connection.makefile("rb") as lines:
-                answer: dict[str, Any] = json.loads(lines.readline(1024 * 1024))
-    except (FileNotFoundError, ConnectionRefusedError):
-        raise LabError(
-            f"no lab runs in {path.parent}; start one with `make demo` or `pimedic lab up`"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise LabError(f"the lab in {path.parent} doesn't answer: {error}") from None
-    if not answer["ok"]:
-        raise LabError(answer["error"])
-    return answer

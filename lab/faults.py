@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from lab.errors import LabError
+from lab.errors import MisuseError
 from lab.ports import Mode
 from lab.tree import Tree
 
@@ -57,7 +57,7 @@ class Fault:
 def _fail_unit(tree: Tree, unit: str) -> None:
     wanted = unit if "." in unit else f"{unit}.service"
     if wanted not in (units := tree.units.names()):
-        raise LabError(f"{tree.node.name} has no unit {unit!r}; it has {', '.join(units)}")
+        raise MisuseError(f"{tree.node.name} has no unit {unit!r}; it has {', '.join(units)}")
     tree.units.fail(wanted)
 
 
@@ -80,7 +80,7 @@ _ROWS = (
     Fault(
         "ssh-reset",
         "sshd resets every connection before its banner; all else is well",
-        "a reboot or a power cycle",
+        "restarting ssh.service, by the agent",
         ssh=Mode.RESETTING,
     ),
     Fault(
@@ -136,12 +136,12 @@ FAULTS: dict[str, Fault] = {fault.name: fault for fault in _ROWS}
 
 
 def find(name: str, argument: str = "") -> Fault:
-    """Return the fault `name`. Raises `LabError` when there is none, or its argument is amiss."""
+    """Return the fault `name`. Raises `MisuseError` for an unknown one or a wrong argument."""
     fault = FAULTS.get(name.strip().lower().replace("_", "-"))
     if not fault:
-        raise LabError(f"unknown fault {name!r}; expected one of {', '.join(FAULTS)}")
+        raise MisuseError(f"unknown fault {name!r}; expected one of {', '.join(FAULTS)}")
     if fault.argument and not argument:
-        raise LabError(f"{fault.name} needs to know which: {fault.name} {fault.argument}")
+        raise MisuseError(f"{fault.name} needs to know which: {fault.name} {fault.argument}")
     if argument and not fault.argument:
-        raise LabError(f"{fault.name} takes no argument, found {argument!r}")
+        raise MisuseError(f"{fault.name} takes no argument, found {argument!r}")
     return fault

@@ -20,7 +20,7 @@ from lab.faults import FAULTS, Activity, Fault
 from lab.ports import Mode, Port
 from lab.services import Service
 from lab.ssh_endpoint import Answer, SshEndpoint
-from lab.systemctl import AGENT_UNIT
+from lab.systemctl import AGENT_UNIT, SSH_UNIT
 from lab.tree import Tree
 
 _RESTART_S = 1.0  # RestartSec= of our units
@@ -213,15 +213,24 @@ class Pi:
         """Do what this Pi's `systemctl` asked for."""
         with contextlib.suppress(BlockingIOError):
             for line in os.read(self._requests, 4096).decode().splitlines():
-                if line == "reboot":
-                    self.reboot()
-                elif line == f"restart {AGENT_UNIT}":
-                    self._restart_agent()
+                match line.split():
+                    case ["reboot"]:
+                        self.reboot()
+                    case ["restart", unit] if unit == AGENT_UNIT:
+                        self._restart_agent()
+                    case ["restart", unit] if unit == SSH_UNIT:
+                        self._forget("ssh-reset")
+                    case _:
+                        pass
 
     def _restart_agent(self) -> None:
-        self._remembered.pop("kill-agent", None)
-        self._timers.pop(f"restart {self.agent.name}", None)
+        if timer := self._timers.pop(f"restart {self.agent.name}", None):
+            timer.cancel()
         self.agent.kill()
+        self._forget("kill-agent")
+
+    def _forget(self, fault: str) -> None:
+        self._remembered.pop(fault, None)
         self._settle()
 
     async def _run(self, command: str) -> Answer:

@@ -9,7 +9,7 @@ from common.clock import boottime
 from common.topology import Cluster, Node, Service
 from lab import services
 from lab.appearance import PiState
-from lab.errors import LabError
+from lab.errors import MisuseError
 from lab.faults import Activity, find
 from lab.pi import Parts, Pi
 from lab.switch.ports import Ports
@@ -114,7 +114,7 @@ class Rack:
     def _find(self, name: str) -> Pi:
         node = self.cluster.resolve(name)
         if not node:
-            raise LabError(f"unknown node {name!r}; expected one of {', '.join(self.pis)}")
+            raise MisuseError(f"unknown node {name!r}; expected one of {', '.join(self.pis)}")
         return self.pis[node.name]
 
     def _plug_in(self, pi: Pi) -> None:

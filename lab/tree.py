@@ -10,7 +10,7 @@ from pathlib import Path
 
 from common.clock import boottime
 from common.topology import Node, Role, Service
-from lab.systemctl import AGENT_UNIT, UnitTable
+from lab.systemctl import AGENT_UNIT, SSH_UNIT, UnitTable
 
 UNITS: dict[Role, tuple[str, ...]] = {
     Role.LOGIN: ("nfs-server.service", "isc-dhcp-server.service", "tftpd-hpa.service"),
@@ -18,7 +18,7 @@ UNITS: dict[Role, tuple[str, ...]] = {
     Role.MASTER: ("k3s.service",),
     Role.WORKER: ("k3s-agent.service",),
 }
-_EVERYWHERE = ("ssh.service", "systemd-timesyncd.service", AGENT_UNIT)
+_EVERYWHERE = (SSH_UNIT, "systemd-timesyncd.service", AGENT_UNIT)
 
 # mountinfo(5): id parent major:minor root point options - type source superblock-options
 _MOUNTINFO = """\

@@ -43,9 +43,19 @@ cidr = '10.0.0.0/24'
 name = "s"
 address = "10.0.0.2"
 ssh_port = 22
-[nodes]
-a = { role = "login", serial = "00000001", mac = "00:00:00:00:00:01", ip = "10.0.0.20", port = 1, ssh_port=23 }
-b = { role = "worker", serial = "00000002", mac = "00:00:00:00:00:02", ip = '10.0.0.2', port = 2 }
+[nodes.a]
+role = "login"
+serial = "00000001"
+mac = "00:00:00:00:00:01"
+ip = "10.0.0.20"
+port = 1
+ssh_port=23
+[nodes.b]
+role = "worker"
+serial = "00000002"
+mac = "00:00:00:00:00:02"
+ip = '10.0.0.2'
+port = 2
 """
     source = tmp_path / "real.toml"
     source.write_text(text)
