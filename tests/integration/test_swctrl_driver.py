@@ -22,6 +22,7 @@ KEY = asyncssh.generate_private_key("ssh-ed25519")
 QUICK = Latencies(off=0.01, on=0.02, restart=0.15)
 SECOND_S = 0.15  # of the switch's own shell, against a real second of the driver's patience
 PORT = 15
+HASTY = {"command_s": 0.4, "confirm_s": 0.3, "settle_s": 0.0}
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ async def switch() -> AsyncIterator[FakeSwitch]:
 
 @pytest.fixture
 def settings(switch: FakeSwitch, tmp_path: Path) -> SwctrlSettings:
-    """Return settings with short durations, a key and the switch's pinned host key."""
+    """Return patient settings: what works ends long before, however slow this machine is."""
     (tmp_path / "known_hosts").write_text(switch.known_hosts_line())
     (tmp_path / "key").write_bytes(KEY.export_private_key())
     return SwctrlSettings(
@@ -44,13 +45,13 @@ def settings(switch: FakeSwitch, tmp_path: Path) -> SwctrlSettings:
         port=switch.port,
         known_hosts=tmp_path / "known_hosts",
         client_key=tmp_path / "key",
-        connect_s=2,
-        command_s=0.4,
+        connect_s=4,
+        command_s=4,
         backoff_s=0.02,
         backoff_max_s=0.1,
         poll_s=0.01,
-        confirm_s=0.3,
-        settle_s=0.0,
+        confirm_s=4,
+        settle_s=4,
     )
 
 
@@ -58,6 +59,14 @@ def settings(switch: FakeSwitch, tmp_path: Path) -> SwctrlSettings:
 async def driver(settings: SwctrlSettings) -> AsyncIterator[SwctrlDriver]:
     """Return a driver that knows `restart`."""
     driver = SwctrlDriver(settings)
+    yield driver
+    await driver.aclose()
+
+
+@pytest.fixture
+async def hasty(settings: SwctrlSettings) -> AsyncIterator[SwctrlDriver]:
+    """Return a driver that soon gives up, for what never happens."""
+    driver = SwctrlDriver(replace(settings, **HASTY))
     yield driver
     await driver.aclose()
 
@@ -110,6 +119,7 @@ async def test_every_command_names_its_port_with_id(
     for one in (driver, detaching):
         await one.off(PORT, op_id="a")
         await one.on(PORT, op_id="b")
+        await _until(lambda: switch.ports[PORT].powered)
         await one.cycle(PORT, off_s=1, op_id="c")
     for executed in switch.executed:
         for command in executed.line.split("swctrl ")[1:]:
@@ -304,34 +314,34 @@ async def test_an_unpinned_switch_is_not_spoken_to(
     [Kind.HANG_AFTER, Kind.RESET_MID, Kind.RESET_AFTER, Kind.NO_EXIT_STATUS],
 )
 async def test_an_effect_without_an_answer_is_found_by_looking(
-    driver: SwctrlDriver, switch: FakeSwitch, kind: Kind
+    hasty: SwctrlDriver, switch: FakeSwitch, kind: Kind
 ) -> None:
     """The command isn't sent again: the port shows that it happened."""
     switch.inject(Fault(kind, match="set off"))
-    await driver.off(PORT, op_id="a")
+    await hasty.off(PORT, op_id="a")
     assert switch.ports.history(PORT) == ["off"]
     assert sum("set off" in one.line for one in switch.executed) == 1
 
 
 @pytest.mark.parametrize("kind", [Kind.HANG_BEFORE, Kind.RESET_BEFORE, Kind.NO_EFFECT])
 async def test_a_command_without_effect_is_never_called_done(
-    driver: SwctrlDriver, switch: FakeSwitch, kind: Kind
+    hasty: SwctrlDriver, switch: FakeSwitch, kind: Kind
 ) -> None:
     """Exit status 0 proves nothing, and no answer proves nothing either: unknown."""
     switch.inject(Fault(kind, match="set off"))
     with pytest.raises(PowerError) as caught:
-        await driver.off(PORT, op_id="a")
+        await hasty.off(PORT, op_id="a")
     assert (caught.value.phase, caught.value.trips_breaker) == (Phase.UNKNOWN, False)
     assert switch.ports.log == []
 
 
 async def test_an_effect_on_another_port_is_never_called_done(
-    driver: SwctrlDriver, switch: FakeSwitch
+    hasty: SwctrlDriver, switch: FakeSwitch
 ) -> None:
     """The asked port is what is looked at."""
     switch.inject(Fault(Kind.WRONG_PORT, match="set off", port=33))
     with pytest.raises(PowerError) as caught:
-        await driver.off(PORT, op_id="a")
+        await hasty.off(PORT, op_id="a")
     assert caught.value.phase is Phase.UNKNOWN
     assert switch.ports.touched() == {33}
 
@@ -366,7 +376,9 @@ async def test_a_cycle_finishes_on_the_switch_whatever_becomes_of_the_session(
     settings: SwctrlSettings, switch: FakeSwitch, kind: Kind, *, atomic: bool
 ) -> None:
     """Cut or hung after the command was taken, the port still goes off and on, once."""
-    driver = SwctrlDriver(replace(settings, atomic=atomic, command_s=0.1))
+    # Off for longer than the driver waits for an answer, or nobody could see it off.
+    switch.ports.latencies, switch.second_s = replace(QUICK, restart=0.8), 0.8
+    driver = SwctrlDriver(replace(settings, atomic=atomic, command_s=0.4))
     switch.inject(Fault(kind, match="restart" if atomic else "nohup", seconds=0.01))
     result = await driver.cycle(PORT, off_s=1, op_id="a")
     await _until(lambda: switch.ports[PORT].powered)
@@ -394,7 +406,7 @@ async def test_a_cycle_that_never_happened_is_never_verified(
     atomic: bool,
 ) -> None:
     """Without having seen the port off, the driver says so."""
-    driver = SwctrlDriver(replace(settings, atomic=atomic))
+    driver = SwctrlDriver(replace(settings, atomic=atomic, **HASTY))
     match = "" if kind in {Kind.NO_EFFECT, Kind.WRONG_PORT} else "nohup"
     match = "restart" if atomic else match or "set off"
     switch.inject(Fault(kind, match=match, port=33))
@@ -413,21 +425,45 @@ async def test_a_late_cycle_is_waited_for(driver: SwctrlDriver, switch: FakeSwit
 
 
 async def test_a_port_that_stays_off_is_told_and_switched_on_again(
-    detaching: SwctrlDriver, switch: FakeSwitch
+    settings: SwctrlSettings, switch: FakeSwitch
 ) -> None:
     """Seen off but not on again is unknown, and `set auto` is sent once more."""
+    detaching = SwctrlDriver(replace(settings, atomic=False, **HASTY))
     switch.inject(Fault(Kind.NO_EFFECT, match="set auto", times=2))
     result = await detaching.cycle(PORT, off_s=1, op_id="a")
     assert result.outcome is CycleOutcome.UNKNOWN
     assert "not on again" in result.detail
     await _until(lambda: switch.ports[PORT].powered)
     assert switch.ports.history(PORT) == ["off", "on"]
+    await detaching.aclose()
+
+
+async def test_an_off_that_provisioning_reverts_shows_as_auto(
+    driver: SwctrlDriver, switch: FakeSwitch
+) -> None:
+    """The driver saw it off; that it came back is there for the next look to see."""
+    switch.inject(Fault(Kind.REVERTED, match="set off", seconds=0.3))
+    await driver.off(PORT, op_id="a")
+    await _until(lambda: switch.ports[PORT].powered)
+    assert (await driver.status())[PORT].admin == "auto"
+    assert [one.cause for one in switch.ports.log][-1] == "provision"
+
+
+async def test_a_device_that_stays_down_is_the_devices_affair(
+    driver: SwctrlDriver, switch: FakeSwitch
+) -> None:
+    """The port's cycle is verified although the device never comes back."""
+    switch.inject(Fault(Kind.DEVICE_STAYS_DOWN, match="restart"))
+    result = await driver.cycle(PORT, off_s=1, op_id="a")
+    assert result.outcome is CycleOutcome.VERIFIED, result.detail
+    assert switch.ports[PORT].stays_down
 
 
 async def test_a_reboot_amid_a_cycle_ends_with_the_port_on(
-    detaching: SwctrlDriver, switch: FakeSwitch
+    settings: SwctrlSettings, switch: FakeSwitch
 ) -> None:
     """The detached line dies with the switch, whose ports come back by themselves."""
+    detaching = SwctrlDriver(replace(settings, atomic=False, **HASTY))
     cycling = asyncio.create_task(detaching.cycle(PORT, off_s=1, op_id="a"))  # noqa: TID251 -- awaited below
     await _until(lambda: not switch.ports[PORT].powered)
     switch.inject(Fault(Kind.REBOOT, seconds=0.2))
@@ -435,6 +471,7 @@ async def test_a_reboot_amid_a_cycle_ends_with_the_port_on(
     assert result.outcome is not CycleOutcome.REFUSED
     await _until(lambda: switch.ports[PORT].powered)
     assert switch.ports.history(PORT) == ["off", "on"]
+    await detaching.aclose()
 
 
 async def test_a_new_host_key_amid_a_cycle_trips_the_breaker(

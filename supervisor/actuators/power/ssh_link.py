@@ -215,15 +215,18 @@ def _why_not_connected(error: Exception, settings: SshSettings) -> PowerError:
 
 
 async def _execute(connection: asyncssh.SSHClientConnection, command: str) -> Answer | None:
-    """Run `command` to its end; None if it ended without an exit status."""
+    """Run `command` to its end; None without an exit status, or if it never stops talking."""
     process = await connection.create_process(
         command, stdin=asyncssh.DEVNULL, encoding="utf-8", errors="replace"
     )
     try:
         out = await _read(process.stdout)
+        if len(out) >= _MOST_OUTPUT:  # whatever this is, it's no answer
+            return None
         err = await _read(process.stderr)
-        if len(out) < _MOST_OUTPUT and len(err) < _MOST_OUTPUT:
-            await process.wait_closed()
+        if len(err) >= _MOST_OUTPUT:
+            return None
+        await process.wait_closed()
         status = process.exit_status
     finally:
         process.close()

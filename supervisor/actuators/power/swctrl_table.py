@@ -17,7 +17,7 @@ _TITLE = re.compile(r"(?P<name>[^()]*?)\s*(?:\((?P<unit>[^()]*)\))?")
 _COLUMNS = {"port": {1}, "opmode": {1}, "poepwr": {1}, "class": {0, 1}, "power": {0, 1}}
 _LEAST_GAP = 2  # as a cell may hold single spaces
 _MOST_WATTS = 100.0  # 802.3bt ends at 90 W a port
-_WATTS_PER_UNIT = {"w": 1.0, "mw": 0.001}
+_UNITS_PER_WATT = {"w": 1.0, "mw": 1000.0}
 
 
 class TableError(Exception):
@@ -152,9 +152,9 @@ def _admin(word: str) -> Literal["auto", "off", "unknown"]:
 
 
 def _watts(cell: str, unit: str) -> float | None:
-    if unit not in _WATTS_PER_UNIT or not re.fullmatch(r"[0-9]{1,6}(?:\.[0-9]{1,6})?", cell):
+    if unit not in _UNITS_PER_WATT or not re.fullmatch(r"[0-9]{1,6}(?:\.[0-9]{1,6})?", cell):
         return None
-    watts = float(cell) * _WATTS_PER_UNIT[unit]
+    watts = float(cell) / _UNITS_PER_WATT[unit]
     return watts if watts <= _MOST_WATTS else None
 
 
