@@ -71,7 +71,7 @@ class FakeSwitch:
         self.swctrl = Swctrl(self.ports, self.faults, quirks or Quirks())
         self.executed: list[Executed] = []
         self.accepted = 0
-        self._second_s = second_s
+        self.second_s = second_s
         self._listener: socket.socket | None = None
         self._unauthenticated: Counter[str] = Counter()
         self._connections: set[asyncssh.SSHServerConnection] = set()
@@ -273,7 +273,7 @@ class FakeSwitch:
                 await asyncio.wait_for(self._due_changed.wait(), wait)
 
     async def _sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds * self._second_s)
+        await asyncio.sleep(seconds * self.second_s)
 
     def _spawn(
         self, work: Coroutine[Any, Any, Any], name: str, among: set[asyncio.Task[Any]]

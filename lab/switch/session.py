@@ -108,6 +108,10 @@ class Channel(asyncssh.SSHServerSession[str]):
         self._line = command
         return True
 
+    def eof_received(self) -> bool:
+        """Go on when the client has nothing more to say."""
+        return True
+
     def session_started(self) -> None:
         """Start the command."""
         self._switch.serve_channel(self._serve())
