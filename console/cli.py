@@ -10,13 +10,17 @@ from importlib.metadata import entry_points
 from cyclopts import App, CycloptsError
 
 from common.toml_files import ConfigError
+from console import config, operate
+from console.client import ConsoleError
 
 COMMANDS = "pimedic.commands"
 
 
 def build() -> App:
-    """Make the application; nothing of its commands is imported yet."""
+    """Make the application; what entry points offer is not imported yet."""
     app = App(name="pimedic", help="The medic of the Pi cluster.", version_flags=[])
+    operate.register(app)
+    app.command(config.app)
     for found in sorted(entry_points(group=COMMANDS), key=lambda entry: entry.name):
         app.command(found.value, name=found.name)
     return app
@@ -28,6 +32,9 @@ def main() -> None:
         sys.exit(build()(exit_on_error=False, print_error=False))
     except CycloptsError as error:
         sys.exit(_complain(_one_line(str(error))))
+    except ConsoleError as error:
+        _complain(str(error))
+        sys.exit(error.code)
     except ConfigError as error:
         sys.exit(_complain(str(error)))
     except KeyboardInterrupt:

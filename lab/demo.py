@@ -149,7 +149,8 @@ async def _or_failed(lab: Lab, work: Coroutine[Any, Any, bool]) -> bool:
     """Await `work`, unless a part of the lab fails for good. Raises `LabError`."""
     task = asyncio.get_running_loop().create_task(work, name="demo-wait")
     try:
-        await asyncio.wait([task, lab.rack.failed], return_when=asyncio.FIRST_COMPLETED)
+        either: list[asyncio.Future[Any]] = [task, lab.rack.failed]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if lab.rack.failed.done():
             raise _failure(lab)
         return task.result()

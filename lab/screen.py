@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -35,11 +35,12 @@ _KIND_STYLES = {
     "verifying": "yellow",
     "recovered": "bold green",
     "escalated": "bold white on red",
+    "wrong": "bold red",
 }
 
 
-class Screen(Protocol):
-    """What a demo shows itself on."""
+class Screen:
+    """What a demo shows itself on. By default it shows nothing."""
 
     def say(self, text: str, node: str | None = None) -> None:
         """Tell what the lab itself did."""
@@ -58,33 +59,28 @@ class Screen(Protocol):
 
     def on(self) -> AbstractContextManager[object]:
         """Return what is entered while the demo runs."""
+        return nullcontext()
 
 
-class JsonScreen:
+class JsonScreen(Screen):
     """One JSON object a line on stdout."""
 
     def say(self, text: str, node: str | None = None) -> None:
+        """Tell it as an entry of kind `lab`."""
         self.entry({"at": wall_text(), "kind": "lab", "node": node, "text": text})
 
     def entry(self, entry: Entry) -> None:
+        """Print the entry as it came."""
         print(json.dumps(entry), flush=True)
 
-    def status(self, status: dict[str, Any]) -> None:
-        return
-
-    def start_clock(self) -> None:
-        return
-
     def summary(self, summary: dict[str, Any], shortcomings: Iterable[str]) -> None:
+        """Print the summary last, and what is wrong with it on stderr."""
         for text in shortcomings:
             print(f"pimedic lab: {text}", file=sys.stderr)
         self.entry(summary)
 
-    def on(self) -> AbstractContextManager[object]:
-        return nullcontext()
 
-
-class PlainScreen:
+class PlainScreen(Screen):
     """A line of text for each thing that happens, conditions that many share in one line."""
 
     def __init__(self, console: Console | None = None) -> None:
@@ -92,32 +88,30 @@ class PlainScreen:
         self._zero: float | None = None
         self._gatherer = Gatherer(self._line, _later)
 
-    def say(self, text: str, node: str | None = None) -> None:  # noqa: ARG002 - it is in the text
+    def say(self, text: str, node: str | None = None) -> None:  # noqa: ARG002 - the text names it
+        """Tell it after everything that came before."""
         self._gatherer.flush()
         self._line("lab", text)
 
     def entry(self, entry: Entry) -> None:
+        """Tell it, perhaps together with others like it."""
         self._gatherer.add(entry)
 
-    def status(self, status: dict[str, Any]) -> None:
-        return
-
     def start_clock(self) -> None:
+        """Show seconds since now before each line."""
         self._zero = boottime()
 
     def summary(self, summary: dict[str, Any], shortcomings: Iterable[str]) -> None:
+        """Tell the cycles, and how it ended."""
         self._gatherer.flush()
         for cycle in summary["power_cycles"]:
             self._line("power", f"port {cycle['port']} ({cycle['node']}) was cycled")
         found = list(shortcomings)
         for text in found:
-            self._line("escalated", text)
+            self._line("wrong", text)
         if not found and summary["incidents"]:
             one = summary["incidents"][0]
             self._line("recovered", f"{one['id']} on {one['node']}, in {summary['seconds']:.0f} s")
-
-    def on(self) -> AbstractContextManager[object]:
-        return nullcontext()
 
     def _line(self, kind: str, text: str) -> None:
         since = "" if self._zero is None else f"{boottime() - self._zero:+.1f} s"
@@ -134,10 +128,12 @@ class LiveScreen(PlainScreen):
         self._live = Live(console=self.console, auto_refresh=False, transient=True)
 
     def status(self, status: dict[str, Any]) -> None:
+        """Redraw."""
         if status:
             self._live.update(picture(status), refresh=True)
 
     def on(self) -> AbstractContextManager[object]:
+        """Return the live page."""
         return self._live
 
 
