@@ -179,6 +179,15 @@ class Intents:
         )
         return frozenset(row["port"] for row in rows if row["kind"] == "off")
 
+    def is_overruled(self, intent: Intent) -> bool:
+        """Whether an `on` for the same port was ordered after `intent`."""
+        rows = self._database.rows(
+            "SELECT 1 FROM intents WHERE port = ? AND kind = 'on' AND state != 'failed'"
+            " AND id > (SELECT id FROM intents WHERE op_id = ?) LIMIT 1",
+            (intent.port, intent.op_id),
+        )
+        return bool(rows)
+
     def steps(self, op_id: str) -> list[IntentStep]:
         """Return every state that an intent went through, in order: its story."""
         rows = self._database.rows(

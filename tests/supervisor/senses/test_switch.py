@@ -1,0 +1,71 @@
+"""What a port's state means, and what an unreachable switch does."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+
+from common import clock
+from common.observations import Sense
+from supervisor.core.liveness import Power
+from supervisor.senses.switch import SwitchSense, power
+from tests.supervisor.pictures import a_node
+
+
+@dataclass
+class Port:
+    """A port as a driver would describe it."""
+
+    admin: Literal["auto", "off", "unknown"]
+    delivering: bool | None
+    watts: float | None = None
+    observed_at: float = 0.0
+
+
+@pytest.mark.parametrize(
+    ("port", "word"),
+    [
+        (Port("auto", True), Power.ON),
+        (Port("auto", False), Power.OFF),
+        (Port("auto", None), Power.UNKNOWN),
+        (Port("off", False), Power.DISABLED),
+        (Port("off", None), Power.DISABLED),
+        (Port("unknown", True), Power.ON),
+        (Port("unknown", False), Power.UNKNOWN),
+        (None, Power.UNKNOWN),
+    ],
+)
+def test_a_port_is_reduced_to_one_word(port: Port | None, word: Power) -> None:
+    """What the switch doesn't say is unknown, never off."""
+    assert power(port) is word
+
+
+async def test_one_answer_tells_of_every_port() -> None:
+    """Each node's port with its watts and age, and that the switch was reachable."""
+    seen_at = clock.boottime() - 2
+
+    async def status() -> dict[int, Port]:
+        return {1: Port("auto", True, 3.1, seen_at)}
+
+    nodes = [a_node("green1", 1), a_node("green2", 2)]
+    switch, first, second = await SwitchSense(status, 5, 1).look(nodes)
+
+    assert (switch.sense, switch.node, switch.kind) == (
+        Sense.SWITCH,
+        "switch",
+        "switch_unreachable",
+    )
+    assert switch.outcome == "false"
+    assert (first.node, first.kind, first.outcome, first.value) == ("green1", "port", "on", 3.1)
+    assert first.age >= 2
+    assert (second.outcome, second.value) == ("unknown", None)
+
+
+async def test_an_error_is_an_observation_about_the_switch_alone() -> None:
+    """Nothing is claimed of any port."""
+
+    async def status() -> dict[int, Port]:
+        raise RuntimeError("no route to switch")
+
+    (seen,) = await SwitchSense(status, 5, 1).look([a_node("green1", 1)])
+    assert (seen.node, seen.outcome, seen.detail) == ("switch", "true", "no route to switch")
