@@ -1,6 +1,7 @@
 """Puts a virtual Pi together: its trees, its sshd, and the real programs that it runs."""
 
 import os
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from lab.pi import Parts
 from lab.services import Service
 from lab.settings import LabSettings
 from lab.ssh_endpoint import SshEndpoint
-from lab.tree import UNITS, Tree, netboot_server
+from lab.tree import Tree, netboot_server
 from lab.undertaker import MARK
 
 _INHERITED = ("PATH", "HOME", "LANG", "TZ")
@@ -61,11 +62,11 @@ class Workshop:
             "--path.sysfs": tree.sys,
             "--path.rootfs": tree.root,
             "--path.run": tree.run,
-            "--systemctl": tree.units.program,
+            "--systemctl": shlex.quote(str(tree.units.program)),
+            # Whether this machine's clock is synchronised says nothing about a Pi's.
+            "--no-detector": "clock_sync",
         }
-        words = [str(word) for option in options.items() for word in option]
-        if units := UNITS[node.role]:
-            words += ["--units", ",".join(units)]
+        words = (str(word) for option in options.items() for word in option)
         command = [program("pimedic-agent"), *words]
         return Service("agent", command, tree.directory / "agent.log", self._environment())
 

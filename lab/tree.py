@@ -4,6 +4,7 @@ Only what a detector looks at is there. A boot writes everything afresh and heal
 boot id; faults change single files in place.
 """
 
+import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from lab.systemctl import AGENT_UNIT, SSH_UNIT, UnitTable
 UNITS: dict[Role, tuple[str, ...]] = {
     Role.LOGIN: ("nfs-server.service", "isc-dhcp-server.service", "tftpd-hpa.service"),
     Role.BACKUP: (),
-    Role.MASTER: ("k3s.service",),
+    Role.MASTER: ("k3s.service", "prometheus.service", "grafana-server.service"),
     Role.WORKER: ("k3s-agent.service",),
 }
 _EVERYWHERE = (SSH_UNIT, "systemd-timesyncd.service", AGENT_UNIT)
@@ -85,7 +86,8 @@ class Tree:
         _write(self.sys / "class/thermal/thermal_zone0/type", "cpu-thermal\n")
         _write(self.sys / "devices/platform/soc/soc:firmware/get_throttled", "0\n")
         _write(self.root / "etc/hostname", f"{up}\n")
-        self.run.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.run, ignore_errors=True)  # a tmpfs: gone with the last boot
+        self.run.mkdir(parents=True)
         self.mount_root(read_only=False)
         self.add_hosts_line()
         self.units.boot((*UNITS[self.node.role], *_EVERYWHERE))
