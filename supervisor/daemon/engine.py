@@ -47,9 +47,11 @@ class Engine:
         self._batches: asyncio.Queue[Sequence[Effect]] = asyncio.Queue(QUEUE_BATCHES)
         self._journal_works = True
 
-    def tell(self, event: Event) -> None:
-        """Hand an event to the core, now."""
-        self.enqueue(self._medic.handle(event, clock.boottime()))
+    def tell(self, event: Event) -> Sequence[Effect]:
+        """Hand an event to the core, now; return what it wants, which is on its way."""
+        effects = self._medic.handle(event, clock.boottime())
+        self.enqueue(effects)
+        return effects
 
     def enqueue(self, effects: Sequence[Effect]) -> None:
         """Have effects written down and carried out, after those before them."""

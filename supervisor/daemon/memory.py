@@ -5,6 +5,7 @@ shifted so that what happened last happened at this boot's start: a sure lower b
 so that budgets and cool-downs are never cut short.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -100,6 +101,25 @@ class Memory:
     def entries(self, since: int, limit: int) -> list[Mapping[str, Any]]:
         """Return timeline entries after `since`, oldest first."""
         return [as_shown(entry) for entry in self._journal.timeline.tail(limit, since)]
+
+
+class StoredHistory:
+    """The journal for the API's readers: each look runs in a thread, off the event loop."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def incidents(self, limit: int) -> Sequence[Mapping[str, Any]]:
+        """Return the newest incidents, newest first."""
+        return await asyncio.to_thread(self._memory.incidents, limit)
+
+    async def incident(self, incident_id: str) -> Mapping[str, Any] | None:
+        """Return one incident with its timeline."""
+        return await asyncio.to_thread(self._memory.incident, incident_id)
+
+    async def entries(self, since: int, limit: int) -> Sequence[Mapping[str, Any]]:
+        """Return timeline entries after `since`, oldest first."""
+        return await asyncio.to_thread(self._memory.entries, since, limit)
 
 
 def as_shown(entry: Entry) -> Mapping[str, Any]:

@@ -43,11 +43,12 @@ class StateStore:
         )
         return {row["id"]: json.loads(row["payload"]) for row in rows}
 
-    def next_term(self) -> int:
-        """Count this start; return a number that no earlier start had. The first is 1."""
+    def next_term(self, above: int = 0) -> int:
+        """Return a number that no earlier call had, and greater than `above`. The first is 1."""
         with self._database.transaction() as connection:
             row = connection.execute(
-                "INSERT INTO counters VALUES ('term', 1)"
-                " ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value"
+                "INSERT INTO counters VALUES ('term', ? + 1)"
+                " ON CONFLICT (name) DO UPDATE SET value = max(value, ?) + 1 RETURNING value",
+                (above, above),
             ).fetchone()
         return int(row["value"])
