@@ -14,6 +14,7 @@ from common.observations import Observation, Sense, Truth
 from common.topology import Cluster
 from supervisor.core.liveness import (
     Beats,
+    Evidence,
     Power,
     Signs,
     Ssh,
@@ -90,6 +91,8 @@ class Patient:
     signs: Signs = field(default_factory=lambda: Signs(Beats.AWAITED))
     verdict: Verdict = Verdict.UNKNOWN
     reports: tuple[Observation, ...] = ()
+    drawn_from: tuple[object, ...] = ()
+    """The evidence that the conditions were last drawn from; unchanged, so are they."""
     conditions: dict[str, Condition] = field(default_factory=dict)
     true_kinds: frozenset[str] = frozenset()
     """The conditions that are true; kept up to date by the ward."""
@@ -128,10 +131,28 @@ class Ward:
         for name in self.patients if nodes is None else nodes:
             patient = self.patients[name]
             if name != SWITCH:
-                patient.signs = read_signs(patient.vitals, now, self._started_at, self._policy)
-                patient.verdict = judge(patient.signs)
-            changes += self._settle(name, patient, now)
+                signs = read_signs(patient.vitals, now, self._started_at, self._policy)
+                if signs != patient.signs:
+                    patient.signs, patient.verdict = signs, judge(signs)
+            evidence = self._evidence(patient, now)
+            if evidence != patient.drawn_from:
+                patient.drawn_from = evidence
+                changes += self._settle(name, patient, now)
         return changes
+
+    def _evidence(self, patient: Patient, now: float) -> tuple[object, ...]:
+        """Return all that conditions are drawn from, to see whether anything is new."""
+        ssh, switch = (patient.vitals.probes.get(k) for k in ("ssh_banner", "switch_unreachable"))
+        return (
+            patient.signs,
+            self._confirmed(ssh),
+            self._reports_stand(patient, now) and patient.reports,
+            switch and (switch.outcome, now - switch.at <= self._policy.evidence_ttl_s),
+        )
+
+    def _reports_stand(self, patient: Patient, now: float) -> bool:
+        last = patient.vitals.last_beat
+        return last is not None and now - last <= self._policy.evidence_ttl_s
 
     def _settle(self, name: str, patient: Patient, now: float) -> list[Change]:
         changes: list[Change] = []
@@ -155,9 +176,9 @@ class Ward:
         if name == SWITCH:
             yield from self._switch_readings(patient, now)
             return
-        yield "heartbeat_lost", _heartbeat(patient, now)
+        yield "heartbeat_lost", _heartbeat(patient)
         for verdict, kind in _VERDICT_KINDS.items():
-            yield kind, _of_verdict(patient, verdict)
+            yield kind, self._of_verdict(patient, verdict)
         yield "ssh_refused", self._ssh(patient)
         disabled = patient.signs.power is Power.DISABLED
         yield "port_disabled", Reading(_truth(disabled), "the switch says its port is disabled")
@@ -168,14 +189,25 @@ class Ward:
         evidence = patient.vitals.probes.get("ssh_banner")
         if ssh is Ssh.BANNER:
             return Reading(Truth.FALSE, "gave its banner")
-        if evidence and ssh in _SSH_REFUSALS and evidence.streak >= self._policy.confirmations:
-            return Reading(Truth.TRUE, f"ssh {_SSH_REFUSALS[ssh]} ({evidence.streak} times)")
+        if ssh in _SSH_REFUSALS and self._confirmed(evidence):
+            return Reading(Truth.TRUE, f"ssh {_SSH_REFUSALS[ssh]}, time after time")
         return Reading(Truth.UNKNOWN, f"ssh: {ssh}")
+
+    def _of_verdict(self, patient: Patient, verdict: Verdict) -> Reading:
+        signs, evidence = patient.signs, patient.vitals.probes.get("ssh_banner")
+        if patient.verdict is Verdict.UNKNOWN:
+            return Reading(Truth.UNKNOWN, "not enough evidence")
+        if patient.verdict is verdict and not self._confirmed(evidence):
+            return Reading(Truth.UNKNOWN, "seen once; looking again")
+        seen = f"beats {signs.beats}, ssh {signs.ssh}, kernel {signs.kernel}, power {signs.power}"
+        return Reading(_truth(patient.verdict is verdict), seen)
+
+    def _confirmed(self, evidence: Evidence | None) -> bool:
+        return evidence is not None and evidence.streak >= self._policy.confirmations
 
     def _reported(self, patient: Patient, now: float) -> Iterator[tuple[str, Reading]]:
         """Join the agent's reports by kind: true if any subject is, false only if all are."""
-        last = patient.vitals.last_beat
-        if last is None or now - last > self._policy.evidence_ttl_s:
+        if not self._reports_stand(patient, now):
             return
         for kind in {report.kind for report in patient.reports}:
             yield kind, _joined([r for r in patient.reports if r.kind == kind])
@@ -188,10 +220,13 @@ class Ward:
 
 def take_reports(patient: Patient, observations: tuple[Observation, ...]) -> bool:
     """Replace the agent's reports; tell whether they say something else than before."""
-    said = {(o.kind, o.subject, o.outcome) for o in observations}
-    before = {(o.kind, o.subject, o.outcome) for o in patient.reports}
-    patient.reports = tuple(o for o in observations if o.sense is Sense.AGENT)
-    return said != before
+    said = tuple(o for o in observations if o.sense is Sense.AGENT)
+    if said == patient.reports:
+        return False
+    before, patient.reports = patient.reports, said
+    return {(o.kind, o.subject, o.outcome) for o in said} != {
+        (o.kind, o.subject, o.outcome) for o in before
+    }
 
 
 def _joined(reports: list[Observation]) -> Reading:
@@ -206,7 +241,7 @@ def _sentence(reports: list[Observation]) -> str:
     return "; ".join(part for part in parts[:4] if part)
 
 
-def _heartbeat(patient: Patient, now: float) -> Reading:
+def _heartbeat(patient: Patient) -> Reading:
     last = patient.vitals.last_beat
     match patient.signs.beats:
         case Beats.FRESH:
@@ -214,18 +249,7 @@ def _heartbeat(patient: Patient, now: float) -> Reading:
         case Beats.AWAITED:
             return Reading(Truth.UNKNOWN, "never heard yet")
         case Beats.LOST:
-            said = "never heard" if last is None else f"silent for {now - last:.0f} s"
-            return Reading(Truth.TRUE, said)
-
-
-def _of_verdict(patient: Patient, verdict: Verdict) -> Reading:
-    signs, evidence = patient.signs, patient.vitals.probes.get("ssh_banner")
-    if patient.verdict is verdict and evidence and evidence.streak < 2:  # noqa: PLR2004 - one look is none
-        return Reading(Truth.UNKNOWN, "seen once; looking again")
-    if patient.verdict is Verdict.UNKNOWN:
-        return Reading(Truth.UNKNOWN, "not enough evidence")
-    seen = f"beats {signs.beats}, ssh {signs.ssh}, kernel {signs.kernel}, power {signs.power}"
-    return Reading(_truth(patient.verdict is verdict), seen)
+            return Reading(Truth.TRUE, "never heard" if last is None else "its beats stopped")
 
 
 def _truth(value: bool) -> Truth:  # noqa: FBT001 - a conversion has one argument

@@ -64,6 +64,8 @@ class Explanation:
 def is_cause(patient: Patient, service: Service) -> bool:
     """Tell whether what is true of `patient` breaks `service` for its dependents."""
     true = patient.true_kinds
+    if not true:
+        return False
     causes = true & CAUSES[service]
     if "agent_down" in true:  # everything but the agent is well, so its silence breaks nothing
         causes -= {"heartbeat_lost"}
@@ -87,7 +89,7 @@ def explain(
         if service in incidents.get(name, ()) or is_cause(ward[name], service)
     }
     found: dict[str, Explanation] = {}
-    for node in cluster:
+    for node in cluster if broken else ():
         best = _best(cluster, node.name, ward[node.name].true_kinds, broken)
         if best:
             found[node.name] = best

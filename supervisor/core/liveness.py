@@ -123,14 +123,18 @@ class Vitals:
     interval_s: float = 1.0
     disconnected_at: float | None = None
     gaps: deque[float] = field(default_factory=lambda: deque(maxlen=30))
+    usual_gap_s: float = 0.0
+    """Four standard deviations above the mean of `gaps`."""
     probes: dict[str, Evidence] = field(default_factory=dict)
 
     def beat(self, now: float, boot_id: str, uptime_s: float, interval_s: float) -> None:
         """Take note of a heartbeat."""
         if self.last_beat is not None and boot_id == self.boot_id:
             self.gaps.append(now - self.last_beat)
+            self.usual_gap_s = _mean_plus_deviations(self.gaps, 4)
         if boot_id != self.boot_id:
             self.gaps.clear()
+            self.usual_gap_s = 0.0
         self.last_beat, self.boot_id = now, boot_id
         self.uptime_s, self.interval_s = uptime_s, interval_s
         self.disconnected_at = None
@@ -157,9 +161,8 @@ def patience(vitals: Vitals, policy: Policy) -> float:
     or busy path earns patience, and no node earns more than the maximum.
     """
     interval = vitals.interval_s
-    usual = _mean_plus_deviations(vitals.gaps, 4)
     least, most = policy.min_patience_beats * interval, policy.max_patience_beats * interval
-    return min(max(least, usual), most)
+    return min(max(least, vitals.usual_gap_s), most)
 
 
 def _mean_plus_deviations(values: deque[float], deviations: float) -> float:

@@ -45,7 +45,8 @@ class Planner:
     def __init__(self, cluster: Cluster, runbooks: Sequence[Runbook], policy: Policy) -> None:
         self._cluster = cluster
         self._policy = policy
-        self.runbooks = {runbook.name: runbook for runbook in runbooks}
+        by_priority = sorted(runbooks, key=lambda r: (r.priority, r.name))
+        self.runbooks = {runbook.name: runbook for runbook in by_priority}
         self.incidents: dict[str, Incident] = {}  # by node
         self.past: list[PastAction] = []
         self.next_number = 1

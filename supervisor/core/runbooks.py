@@ -82,8 +82,8 @@ class Runbook:
 def choose(
     runbooks: Iterable[Runbook], node: Node, patient: Patient, explained: frozenset[str]
 ) -> tuple[Runbook, frozenset[str]] | None:
-    """Return the first runbook by priority that is called for, and by which conditions."""
-    for runbook in sorted(runbooks, key=lambda r: (r.priority, r.name)):
+    """Return the first of `runbooks` (in order of priority) called for, and by which conditions."""
+    for runbook in runbooks if patient.true_kinds else ():
         if kinds := runbook.trigger(node, patient, explained):
             return runbook, kinds
     return None

@@ -1,7 +1,5 @@
 """The table of verdicts, and the patience behind it."""
 
-from collections import deque
-
 import pytest
 
 from supervisor.core.liveness import (
@@ -55,7 +53,11 @@ def test_verdicts(signs: Signs, verdict: Verdict) -> None:
 )
 def test_patience(gaps: list[float], expected: float) -> None:
     """Patience grows with irregularity, from three beats to twelve."""
-    assert patience(Vitals(gaps=deque(gaps)), POLICY) == expected
+    vitals, now = Vitals(), 0.0
+    for gap in (0.0, *gaps):
+        now += gap
+        vitals.beat(now, "a", now, 1.0)
+    assert patience(vitals, POLICY) == expected
 
 
 def test_never_heard_is_awaited_first() -> None:
