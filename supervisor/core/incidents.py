@@ -78,19 +78,3 @@ class Incident:
             known[key] = tuple(known[key])
         known["held"] = {rail: (text, since) for rail, (text, since) in known["held"].items()}
         return cls(**known)
-
-
-@dataclass(frozen=True, slots=True)
-class PastAction:
-    """An action that was ordered, for budgets and cool-downs. `at` is core time."""
-
-    id: str
-    node: str
-    treatment: str
-    runbook: str | None
-    disruptive: bool
-    at: float
-
-    def record(self) -> dict[str, Any]:
-        """Return it as JSON-ready data."""
-        return asdict(self)

@@ -24,6 +24,7 @@ from supervisor.core.effects import (
     Treatment,
 )
 from supervisor.core.events import (
+    NOTHING_HAPPENED,
     Acknowledged,
     ActionEnded,
     ActRequested,
@@ -35,10 +36,10 @@ from supervisor.core.events import (
     OverrideKind,
     OverrideLifted,
     OverrideSet,
-    Result,
     Tick,
 )
-from supervisor.core.incidents import Incident, PastAction
+from supervisor.core.incidents import Incident
+from supervisor.core.ledger import Ledger, PastAction
 from supervisor.core.picture import draw
 from supervisor.core.planner import Planner
 from supervisor.core.policy import Policy
@@ -47,7 +48,6 @@ from supervisor.core.runbooks import Runbook
 from supervisor.core.status import Status
 
 MANUAL_DEADLINE_S = 120.0
-PAST_KEPT_S = 7 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ class Medic:
             self._explanations,
             tuple(self._overrides.values()),
             tuple(self._planner.incidents.values()),
-            tuple(self._planner.past),
+            self._planner.past,
             self._sick,
             frozenset(treated | {action.node for action in self._manual.values()}),
         )
@@ -209,10 +209,7 @@ class Medic:
         over = [o.id for o in self._overrides.values() if o.until is not None and o.until <= now]
         for override_id in over:
             yield from self._override_lifted(override_id, "ran out")
-        stale = [p for p in self._planner.past if now - p.at > PAST_KEPT_S]
-        for past in stale:
-            self._planner.past.remove(past)
-            yield Forget(Kept.ACTION, past.id)
+        yield from self._planner.past.outdated(now)
 
     def _requested(self, asked: ActRequested, now: float) -> Iterator[Effect]:
         """Treat by hand: through the rails that bind people, then like any other action."""
@@ -249,8 +246,8 @@ class Medic:
             yield Note(NoteKind.ACTION_FINISHED, text, action.node, None, data)
         else:
             yield from self._planner.action_ended(ended, now)
-        if ended.result is Result.NOT_SENT:
-            yield Forget(Kept.ACTION, ended.action_id)
+        if ended.result in NOTHING_HAPPENED:
+            yield from self._planner.past.never_happened(ended.action_id)
 
     def _acknowledged(self, incident_id: str, author: str) -> Iterator[Effect]:
         for incident in self._planner.incidents.values():
@@ -268,7 +265,7 @@ class Medic:
             if incident.node in self._cluster.nodes and incident.runbook in self._planner.runbooks:
                 incident.resume(self._last_now)
                 self._planner.incidents[incident.node] = incident
-        self._planner.past = [PastAction(**record) for record in restored.actions]
+        self._planner.past = Ledger(PastAction.restored(record) for record in restored.actions)
         self._planner.next_number = restored.next_incident
         for record in restored.overrides:
             override = Override(**{**record, "kind": OverrideKind(record["kind"])})

@@ -22,7 +22,8 @@ from supervisor.core.conditions import phrase
 from supervisor.core.diagnosis import Explanation, is_cause
 from supervisor.core.effects import Action, Effect, Kept, Note, NoteKind, Perform, Save
 from supervisor.core.events import ActionEnded, Result
-from supervisor.core.incidents import Incident, PastAction
+from supervisor.core.incidents import Incident
+from supervisor.core.ledger import Ledger
 from supervisor.core.policy import Policy
 from supervisor.core.proof import DEPENDENTS, cure_in_words, missing_proof, proof_in_words
 from supervisor.core.rails import (
@@ -48,7 +49,7 @@ class Planner:
         by_priority = sorted(runbooks, key=lambda r: (r.priority, r.name))
         self.runbooks = {runbook.name: runbook for runbook in by_priority}
         self.incidents: dict[str, Incident] = {}  # by node
-        self.past: list[PastAction] = []
+        self.past = Ledger()
         self.next_number = 1
 
     def breaking(self) -> dict[str, tuple[Service, ...]]:
@@ -217,16 +218,7 @@ class Planner:
 
     def order(self, action: Action, now: float, said: str) -> Iterator[Effect]:
         """Remember an action for budgets and cool-downs, durably, then have it performed."""
-        past = PastAction(
-            action.id,
-            action.node,
-            str(action.treatment),
-            action.runbook,
-            action.treatment.takes_node_down,
-            now,
-        )
-        self.past.append(past)
-        yield Save(Kept.ACTION, past.id, past.record())
+        yield self.past.ordered(action, now)
         yield Note(
             NoteKind.ACTION_STARTED,
             f"{said} of {action.node} ordered by {action.requested_by}",
@@ -265,7 +257,6 @@ class Planner:
                 incident.attempt -= 1
                 incident.enter(IncidentState.OPEN, now, ended.detail)
                 incident.retry_at = now + self._policy.retry_s
-                self.past = [p for p in self.past if p.id != ended.action_id]
             case Result.FAILED | Result.REFUSED:
                 incident.enter(IncidentState.OPEN, now, ended.detail)
                 incident.retry_at = now + self._policy.retry_s

@@ -14,7 +14,8 @@ from supervisor.core.conditions import Ward, phrase
 from supervisor.core.diagnosis import Explanation, doubtful_upstream
 from supervisor.core.effects import Treatment
 from supervisor.core.events import Override
-from supervisor.core.incidents import Incident, PastAction
+from supervisor.core.incidents import Incident
+from supervisor.core.ledger import Ledger
 from supervisor.core.policy import Policy
 from supervisor.core.runbooks import Runbook
 
@@ -68,7 +69,7 @@ class Situation:
     explanations: Mapping[str, Explanation]
     overrides: Sequence[Override]
     incidents: Sequence[Incident]
-    past: Sequence[PastAction]
+    past: Ledger  # live: what was ordered a moment ago counts
     sick: frozenset[str]  # nodes with unexplained symptoms
     acting_on: frozenset[str]  # nodes with an action under way, by anybody
 

@@ -3,7 +3,14 @@
 import pytest
 
 from supervisor.core.effects import NoteKind, Treatment
-from supervisor.core.events import ActRequested, Override, OverrideKind, OverrideLifted, OverrideSet
+from supervisor.core.events import (
+    ActRequested,
+    Override,
+    OverrideKind,
+    OverrideLifted,
+    OverrideSet,
+    Result,
+)
 from supervisor.core.rails import Rail
 from tests.simulation.cluster_world import CLUSTER, NETBOOTED, World
 
@@ -59,6 +66,17 @@ def test_many_independent_nodes_at_once_is_a_storm() -> None:
     world.run(300)
     assert world.actions == []
     assert {n.data["rail"] for n in world.notes(NoteKind.REFUSED)} >= {Rail.STORM}
+
+
+def test_two_at_a_time() -> None:
+    """Five workers that hang at the same instant are cycled two at a time, each in its turn."""
+    world = World()
+    world.run(60)
+    world.hang(*NETBOOTED[3:8])
+    world.run(75)
+    assert len(world.actions) == world.policy.max_unavailable
+    world.run_until(lambda: len(world.notes(NoteKind.RECOVERED)) == 5, at_most=300)
+    assert sorted(a.node for a in world.actions) == sorted(NETBOOTED[3:8])
 
 
 def test_a_hung_worker_is_cycled_after_a_minute() -> None:
@@ -164,6 +182,17 @@ def test_power_cycle_by_hand() -> None:
     ask(world, "green4")
     assert [n.data["rail"] for n in world.notes(NoteKind.REFUSED)] == [Rail.COOL_DOWN]
     ask(world, "green4", skip=frozenset({Rail.COOL_DOWN}))
+    assert len(world.actions) == 2
+
+
+def test_what_never_happened_starts_no_cool_down() -> None:
+    """A cycle by hand that never reached the switch may be asked for again at once."""
+    world = World()
+    world.run(60)
+    world.power_result = Result.NOT_SENT
+    ask(world, "green4")
+    ask(world, "green4")
+    assert not world.notes(NoteKind.REFUSED)
     assert len(world.actions) == 2
 
 
