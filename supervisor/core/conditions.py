@@ -142,10 +142,13 @@ class Ward:
 
     def _evidence(self, patient: Patient, now: float) -> tuple[object, ...]:
         """Return all that conditions are drawn from, to see whether anything is new."""
-        ssh, switch = (patient.vitals.probes.get(k) for k in ("ssh_banner", "switch_unreachable"))
+        probes = patient.vitals.probes
+        ssh, port = probes.get("ssh_banner"), probes.get("port")
+        switch = probes.get("switch_unreachable")
         return (
             patient.signs,
             self._confirmed(ssh),
+            port and port.outcome,
             self._reports_stand(patient, now) and patient.reports,
             switch and (switch.outcome, now - switch.at <= self._policy.evidence_ttl_s),
         )
@@ -180,8 +183,7 @@ class Ward:
         for verdict, kind in _VERDICT_KINDS.items():
             yield kind, self._of_verdict(patient, verdict)
         yield "ssh_refused", self._ssh(patient)
-        disabled = patient.signs.power is Power.DISABLED
-        yield "port_disabled", Reading(_truth(disabled), "the switch says its port is disabled")
+        yield "port_disabled", _port_disabled(patient)
         yield from self._reported(patient, now)
 
     def _ssh(self, patient: Patient) -> Reading:
@@ -250,6 +252,15 @@ def _heartbeat(patient: Patient) -> Reading:
             return Reading(Truth.UNKNOWN, "never heard yet")
         case Beats.LOST:
             return Reading(Truth.TRUE, "never heard" if last is None else "its beats stopped")
+
+
+def _port_disabled(patient: Patient) -> Reading:
+    """Only a person changes this, so the switch's last word stands, however old."""
+    if (port := patient.vitals.probes.get("port")) is None or port.outcome == Power.UNKNOWN:
+        return Reading(Truth.UNKNOWN, "the switch hasn't told")
+    return Reading(
+        _truth(port.outcome == Power.DISABLED), f"the switch says its port is {port.outcome}"
+    )
 
 
 def _truth(value: bool) -> Truth:  # noqa: FBT001 - a conversion has one argument

@@ -176,9 +176,10 @@ def _mean_plus_deviations(values: deque[float], deviations: float) -> float:
 
 def read_signs(vitals: Vitals, now: float, started_at: float, policy: Policy) -> Signs:
     """Reduce what is known of a node, as of `now`, to one word per sense."""
-    ssh = _fresh(vitals, "ssh_banner", now, policy)
-    words = {ssh, _fresh(vitals, "tcp", now, policy), _fresh(vitals, "icmp", now, policy)}
-    port = _fresh(vitals, "port", now, policy)
+    ttl = policy.evidence_ttl_s
+    ssh = _fresh(vitals, "ssh_banner", now, ttl)
+    words = {ssh, _fresh(vitals, "tcp", now, ttl), _fresh(vitals, "icmp", now, ttl)}
+    port = _fresh(vitals, "port", now, policy.port_ttl_s)
     return Signs(
         _beats(vitals, now, started_at, policy),
         Ssh(ssh) if ssh else Ssh.UNKNOWN,
@@ -201,8 +202,8 @@ def _kernel(words: set[str | None]) -> Kernel:
     return Kernel.SILENT if words <= {"nothing"} else Kernel.ANSWERS
 
 
-def _fresh(vitals: Vitals, kind: str, now: float, policy: Policy) -> str | None:
+def _fresh(vitals: Vitals, kind: str, now: float, ttl: float) -> str | None:
     evidence = vitals.probes.get(kind)
-    if evidence is None or now - evidence.at > policy.evidence_ttl_s:
+    if evidence is None or now - evidence.at > ttl:
         return None
     return evidence.outcome

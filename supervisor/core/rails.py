@@ -9,13 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from common.observations import Truth
 from common.topology import Cluster, Node
-from supervisor.core.conditions import Ward, phrase
+from supervisor.core.conditions import SWITCH, Ward, phrase
 from supervisor.core.diagnosis import Explanation, doubtful_upstream
 from supervisor.core.effects import Treatment
 from supervisor.core.events import Override
 from supervisor.core.incidents import Incident
 from supervisor.core.ledger import Ledger
+from supervisor.core.liveness import Power
 from supervisor.core.policy import Policy
 from supervisor.core.runbooks import Runbook
 
@@ -29,6 +31,7 @@ class Rail(StrEnum):
     SELF_DOUBT = "self_doubt"
     EXPLAINED = "explained"
     UPSTREAM_IN_DOUBT = "upstream_in_doubt"
+    SWITCH_IN_DOUBT = "switch_in_doubt"
     STORM = "storm"
     MAX_UNAVAILABLE = "max_unavailable"
     BUSY = "busy"
@@ -126,6 +129,21 @@ def upstream_in_doubt(want: Proposal, given: Situation) -> str | None:
     return f"{provider}, which it depends on, is not certainly well" if provider else None
 
 
+def switch_in_doubt(want: Proposal, given: Situation) -> str | None:
+    """Promise 3: don't cut power blind; a switch out of reach may mean that we are cut off."""
+    if not want.treatment.cuts_power:
+        return None
+    away = given.ward[SWITCH].conditions.get("switch_unreachable")
+    if away and away.status is Truth.TRUE:
+        return f"the switch can't be reached ({away.reason}), so silence proves nothing"
+    left = away.since + given.policy.doubt_s - given.now if away else 0.0
+    if left > 0:
+        return f"the switch could be reached again only just now; watching {left:.0f} s more"
+    if given.ward[want.node.name].signs.power is Power.UNKNOWN:
+        return f"the switch hasn't told of port {want.node.port} lately"
+    return None
+
+
 def storm(want: Proposal, given: Situation) -> str | None:
     """Promise 3: many independent nodes sick at once means that the fault is ours."""
     if not want.treatment.takes_node_down:
@@ -207,6 +225,7 @@ RULES: Mapping[Rail, Rule] = {
     Rail.SELF_DOUBT: self_doubt,
     Rail.EXPLAINED: explained,
     Rail.UPSTREAM_IN_DOUBT: upstream_in_doubt,
+    Rail.SWITCH_IN_DOUBT: switch_in_doubt,
     Rail.STORM: storm,
     Rail.MAX_UNAVAILABLE: max_unavailable,
     Rail.BUSY: busy,

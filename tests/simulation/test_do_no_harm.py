@@ -57,6 +57,29 @@ def test_everybody_silent_is_our_fault() -> None:
     assert not [a for a in world.actions if a.node in NETBOOTED]
 
 
+def test_cut_off_from_everything() -> None:
+    """With our own cable out nobody is treated, nor when it is back and they are found well."""
+    world = World()
+    world.run(60)
+    world.link = False
+    world.run(600)
+    world.link = True
+    world.run(60)
+    assert world.actions == []
+    assert world.medic.status(world.now).verdict == "HEALTHY 19/19"
+
+
+def test_a_disabled_port_is_remembered() -> None:
+    """A port that a person switched off stays off, also once the switch can't be asked any more."""
+    world = World()
+    world.run(60)
+    world.kill("green2", power="disabled")
+    world.run(20)
+    world.nodes["green2"].power = "unknown"
+    world.run(900)
+    assert world.actions == []
+
+
 def test_many_independent_nodes_at_once_is_a_storm() -> None:
     """Seven workers dead at once under a healthy login: held back, and said so."""
     world = World()
