@@ -22,6 +22,7 @@ from supervisor.core.liveness import (
     Vitals,
     judge,
     read_signs,
+    understood,
 )
 from supervisor.core.policy import Policy
 
@@ -34,6 +35,10 @@ _VERDICT_KINDS = {
     Verdict.UNPOWERED: "unpowered",
     Verdict.UNREACHABLE: "unreachable",
 }
+OURS_TO_SAY = frozenset(
+    {*_VERDICT_KINDS.values(), "heartbeat_lost", "ssh_refused", "port_disabled"}
+)
+"""Drawn from our own senses: a node that speaks can't say that it is silent."""
 _SSH_REFUSALS = {Ssh.RESET: "resets before its banner", Ssh.REFUSED: "refuses connections"}
 
 PHRASES: Mapping[str, str] = {
@@ -83,6 +88,9 @@ class Reading:
     subjects: tuple[str, ...] = ()
 
 
+_NOTHING_FRESH = Reading(Truth.UNKNOWN, "no fresh evidence")
+
+
 @dataclass(slots=True)
 class Patient:
     """All that is known of one node."""
@@ -116,7 +124,8 @@ class Ward:
 
     def observe(self, observation: Observation, now: float) -> None:
         """Take in one probe's observation."""
-        if patient := self.patients.get(observation.node):
+        patient = self.patients.get(observation.node)
+        if patient and understood(observation.kind, observation.outcome):
             patient.vitals.probed(
                 observation.kind,
                 observation.outcome,
@@ -160,8 +169,8 @@ class Ward:
     def _settle(self, name: str, patient: Patient, now: float) -> list[Change]:
         changes: list[Change] = []
         readings = dict(self._readings(name, patient, now))
-        for kind in patient.conditions.keys() - readings.keys():
-            readings[kind] = Reading(Truth.UNKNOWN, "no fresh evidence")
+        for kind in patient.conditions:
+            readings.setdefault(kind, _NOTHING_FRESH)
         for kind, reading in readings.items():
             known = patient.conditions.get(kind)
             changed = known is None or known.status is not reading.status
@@ -211,8 +220,12 @@ class Ward:
         """Join the agent's reports by kind: true if any subject is, false only if all are."""
         if not self._reports_stand(patient, now):
             return
-        for kind in {report.kind for report in patient.reports}:
-            yield kind, _joined([r for r in patient.reports if r.kind == kind])
+        by_kind: dict[str, list[Observation]] = {}
+        for report in patient.reports:
+            by_kind.setdefault(report.kind, []).append(report)
+        for kind, reports in by_kind.items():
+            if kind not in OURS_TO_SAY:
+                yield kind, _joined(reports)
 
     def _switch_readings(self, patient: Patient, now: float) -> Iterator[tuple[str, Reading]]:
         evidence = patient.vitals.probes.get("switch_unreachable")
@@ -232,8 +245,10 @@ def take_reports(patient: Patient, observations: tuple[Observation, ...]) -> boo
 
 
 def _joined(reports: list[Observation]) -> Reading:
-    for status in (Truth.TRUE, Truth.UNKNOWN):
-        if said := [r for r in reports if r.outcome == status]:
+    true = [r for r in reports if r.outcome == Truth.TRUE]
+    unsure = [r for r in reports if r.outcome not in {Truth.TRUE, Truth.FALSE}]
+    for status, said in ((Truth.TRUE, true), (Truth.UNKNOWN, unsure)):
+        if said:
             return Reading(status, _sentence(said), tuple(r.subject for r in said if r.subject))
     return Reading(Truth.FALSE, _sentence(reports))
 

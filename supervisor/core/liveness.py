@@ -9,10 +9,12 @@ Rules
 """
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import sqrt
 
+from common.observations import Truth
 from supervisor.core.policy import Policy
 
 
@@ -101,13 +103,26 @@ def judge(signs: Signs) -> Verdict:
     return Verdict.UNKNOWN
 
 
+_SAME_TO_US: Mapping[str, str] = {Ssh.REFUSED: Ssh.RESET, Ssh.NOTHING: Ssh.SILENT}
+"""Words of one meaning: a hung node on a lossy path alternates between silent and nothing."""
+_WORDS: Mapping[str, type[StrEnum]] = {
+    "ssh_banner": Ssh,
+    "port": Power,
+    "switch_unreachable": Truth,
+}
+
+
+def understood(kind: str, outcome: str) -> bool:
+    """Tell whether a probe's word says anything: "unknown" doesn't, nor what nobody knows."""
+    return outcome != "unknown" and (kind not in _WORDS or outcome in list(_WORDS[kind]))
+
+
 @dataclass(slots=True)
 class Evidence:
-    """The latest word of one probe, and for how long and how often it has been the same."""
+    """The latest word of one probe, and how often in a row it meant the same."""
 
     outcome: str
     at: float
-    since: float
     streak: int = 1
     detail: str = ""
     value: float | None = None
@@ -142,16 +157,20 @@ class Vitals:
     def probed(self, kind: str, outcome: str, at: float, detail: str, value: float | None) -> None:
         """Take note of a probe's outcome."""
         known = self.probes.get(kind)
-        if known is None or known.outcome != outcome:
-            self.probes[kind] = Evidence(outcome, at, at, 1, detail, value)
-            return
-        known.at, known.detail, known.value = at, detail, value
-        known.streak += 1
+        if known is not None and at < known.at:
+            return  # overtaken on its way by a later look
+        again = known is not None and _meaning(known.outcome) == _meaning(outcome)
+        streak = known.streak + 1 if known is not None and again else 1
+        self.probes[kind] = Evidence(outcome, at, streak, detail, value)
 
     def forgive(self, nap: float) -> None:
         """We slept: nobody is to blame for what we didn't hear meanwhile."""
         if self.last_beat is not None:
             self.last_beat += nap
+
+
+def _meaning(outcome: str) -> str:
+    return _SAME_TO_US.get(outcome, outcome)
 
 
 def patience(vitals: Vitals, policy: Policy) -> float:

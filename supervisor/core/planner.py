@@ -86,7 +86,7 @@ class Planner:
         self.next_number += 1
         self.incidents[node.name] = incident
         incident.breaks = tuple(s for s in Service if is_cause(patient, s))
-        evidence = {kind: patient.conditions[kind].reason for kind in kinds}
+        evidence = {kind: patient.conditions[kind].reason for kind in incident.symptoms}
         text = f"{describe(node.name, incident.symptoms)} ({runbook.title})"
         yield _note(NoteKind.INCIDENT_OPENED, text, incident, evidence=evidence, foe=runbook.foe)
         yield _saved(incident)
