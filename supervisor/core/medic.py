@@ -172,7 +172,7 @@ class Medic:
             self._explanations,
             tuple(self._overrides.values()),
             tuple(self._planner.incidents.values()),
-            self._planner.past,
+            self._planner.orders.past,
             self._sick,
             frozenset(treated | {action.node for action in self._manual.values()}),
         )
@@ -209,7 +209,7 @@ class Medic:
         over = [o.id for o in self._overrides.values() if o.until is not None and o.until <= now]
         for override_id in over:
             yield from self._override_lifted(override_id, "ran out")
-        yield from self._planner.past.outdated(now)
+        yield from self._planner.orders.past.outdated(now)
 
     def _requested(self, asked: ActRequested, now: float) -> Iterator[Effect]:
         """Treat by hand: through the rails that bind people, then like any other action."""
@@ -233,7 +233,7 @@ class Medic:
             allow_protected=asked.allow_protected,
         )
         self._manual[action.id] = action
-        yield from self._planner.order(action, now, phrase(treatment))
+        yield from self._planner.orders.order(action, now, phrase(treatment))
 
     def _action_ended(self, ended: ActionEnded, now: float) -> Iterator[Effect]:
         if action := self._manual.pop(ended.action_id, None):
@@ -247,7 +247,7 @@ class Medic:
         else:
             yield from self._planner.action_ended(ended, now)
         if ended.result in NOTHING_HAPPENED:
-            yield from self._planner.past.never_happened(ended.action_id)
+            yield from self._planner.orders.past.never_happened(ended.action_id)
 
     def _acknowledged(self, incident_id: str, author: str) -> Iterator[Effect]:
         for incident in self._planner.incidents.values():
@@ -265,7 +265,9 @@ class Medic:
             if incident.node in self._cluster.nodes and incident.runbook in self._planner.runbooks:
                 incident.resume(self._last_now)
                 self._planner.incidents[incident.node] = incident
-        self._planner.past = Ledger(PastAction.restored(record) for record in restored.actions)
+        self._planner.orders.past = Ledger(
+            PastAction.restored(record) for record in restored.actions
+        )
         self._planner.next_number = restored.next_incident
         for record in restored.overrides:
             override = Override(**{**record, "kind": OverrideKind(record["kind"])})
