@@ -1,6 +1,6 @@
 """What was ordered, for budgets and cool-downs: it outlives restarts, and is always current."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,11 +23,6 @@ class PastAction:
     def record(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
         return asdict(self)
-
-    @classmethod
-    def restored(cls, record: Mapping[str, Any]) -> "PastAction":
-        """Rebuild it from `record()`, after a trip through JSON."""
-        return cls(**record)
 
 
 class Ledger:

@@ -25,15 +25,10 @@ from supervisor.core.incidents import Incident
 from supervisor.core.orders import Orders
 from supervisor.core.policy import Policy
 from supervisor.core.proof import DEPENDENTS, cure_in_words, missing_proof
-from supervisor.core.rails import (
-    Situation,
-    describe,
-)
+from supervisor.core.rails import Situation, describe
 from supervisor.core.runbooks import Runbook, choose, held_for
 from supervisor.core.status import IncidentState
 from supervisor.core.story import escalated, listed, note, recovered, saved
-
-ACTUATOR_GRACE_S = 30.0  # past its own deadline, an actuator that says nothing is given up
 
 
 class Planner:
@@ -166,7 +161,8 @@ class Planner:
                 yield from self.orders.action_ended(incident, ended, now)
 
     def _verify(self, incident: Incident, given: Situation) -> Iterator[Effect]:
-        step = self.runbooks[incident.runbook].steps[incident.step]
+        runbook = self.runbooks[incident.runbook]
+        step = runbook.steps[min(incident.step, len(runbook.steps) - 1)]  # the file may be new
         missing = missing_proof(incident, step, given)
         own = [what for what in missing if what != DEPENDENTS]
         incident.own_well_since = None if own else (incident.own_well_since or given.now)

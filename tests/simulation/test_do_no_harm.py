@@ -219,6 +219,18 @@ def test_what_never_happened_starts_no_cool_down() -> None:
     assert len(world.actions) == 2
 
 
+def test_a_silent_actuator_is_given_up_by_hand_too() -> None:
+    """An order by hand whose actuator never reports holds its node for minutes, not for ever."""
+    world = World()
+    world.run(60)
+    world.answer = False
+    ask(world, "green4")
+    world.run(200)
+    assert [n.data["result"] for n in world.notes(NoteKind.ACTION_FINISHED)] == [Result.UNKNOWN]
+    ask(world, "green4")
+    assert not world.notes(NoteKind.REFUSED)
+
+
 def test_protected_by_hand() -> None:
     """Skipping rails by name doesn't unprotect backup: only the explicit word does."""
     world = World()
