@@ -66,6 +66,9 @@ class Cluster:
     cidr: str
     switch: Switch
     nodes: Mapping[str, Node]
+    _upstream: dict[str, dict[str, set[Service]]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes.values())
@@ -80,6 +83,8 @@ class Cluster:
 
     def upstream(self, name: str) -> dict[str, set[Service]]:
         """Every node that `name` depends on, directly or not, and for which services."""
+        if name in self._upstream:
+            return self._upstream[name]
         found: dict[str, set[Service]] = {}
         todo = list(self.nodes[name].depends_on.items())
         while todo:
@@ -89,6 +94,7 @@ class Cluster:
             found[provider].add(service)
             # What a provider lacks, its dependents lack for the service they get from it.
             todo += [(service, far) for far in self.nodes[provider].depends_on.values()]
+        self._upstream[name] = found
         return found
 
     def dependents(self, name: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from common import clock
 from common.topology import Cluster
 from supervisor.api.feed import Entry, Feed
 from supervisor.api.tokens import Tokens
+from supervisor.core.effects import Effect
 from supervisor.core.events import Event
 from supervisor.core.status import Status
 
@@ -52,8 +53,8 @@ class Backend:
 
     cluster: Cluster
     status: Callable[[], Status]
-    submit: Callable[[Event], Awaitable[None]]
-    """Hand an event to the core; returns once the core has handled it."""
+    submit: Callable[[Event], Awaitable[Sequence[Effect]]]
+    """Hand an event to the core; returns what the core wants done about it."""
     tokens: Tokens
     feed: Feed = field(default_factory=Feed)
     history: History = field(default_factory=NoHistory)

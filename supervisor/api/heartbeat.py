@@ -97,6 +97,8 @@ class HeartbeatApp:
     sessions: Sessions
     connections: Connections
     term: Callable[[], int] = lambda: 0
+    saw_term: Callable[[int], None] = lambda _term: None
+    """Told the newest term that an agent knows, once its signature was found good."""
     counts: Counter[str] = field(default_factory=lambda: Counter({beat.value: 0 for beat in Beat}))
     _said: dict[str, float] = field(default_factory=dict)
 
@@ -138,6 +140,7 @@ class HeartbeatApp:
             what = "is not this node's" if signature else "is missing"
             detail = f"header {SIGNATURE_HEADER} {what}"
             raise ProblemError(401, detail, kind=Beat.BAD_SIGNATURE)
+        self.saw_term(claim.term)
         return claim
 
     def _judge(self, beat: Heartbeat) -> str:

@@ -5,7 +5,7 @@ mean nothing to us, so another site's page can't act in an operator's name; a re
 comes from another site's page is refused all the same.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from supervisor.api.backend import Backend
 from supervisor.api.problems import ProblemError
 from supervisor.api.reads import node_named
-from supervisor.core.effects import Treatment
+from supervisor.core.effects import Effect, Note, NoteKind, Treatment
 from supervisor.core.events import (
     Acknowledged,
     ActRequested,
@@ -103,7 +103,7 @@ def _override_routes(routes: APIRouter, backend: Backend) -> None:
 def _treatment_routes(routes: APIRouter, backend: Backend) -> None:
     @routes.post("/nodes/{name}/actions", status_code=202)
     async def post_action(request: Request, name: str, body: ActionBody) -> dict[str, Any]:
-        """Ask for a treatment; what comes of it is in the timeline, refusals too."""
+        """Ask for a treatment. 409 names the rails that refuse; what comes of it is told later."""
         asked = ActRequested(
             request_id=backend.new_id(),
             node=node_named(backend, name),
@@ -114,7 +114,7 @@ def _treatment_routes(routes: APIRouter, backend: Backend) -> None:
             allow_protected=body.protected,
             skip=body.skip_rails,
         )
-        await backend.submit(asked)
+        _raise_refusals(await backend.submit(asked))
         return {"id": asked.request_id, "node": asked.node, "treatment": asked.treatment}
 
     @routes.post("/incidents/{incident_id}/ack")
@@ -124,6 +124,15 @@ def _treatment_routes(routes: APIRouter, backend: Backend) -> None:
             raise ProblemError(404, f"no open incident {incident_id!r}")
         await backend.submit(Acknowledged(incident_id, request.state.author))
         return {"id": incident_id, "acknowledged_by": request.state.author}
+
+
+def _raise_refusals(effects: Sequence[Effect]) -> None:
+    """Raise `ProblemError` 409 if the core refused, naming each rail and its reason."""
+    refused = [e for e in effects if isinstance(e, Note) and e.kind is NoteKind.REFUSED]
+    if refused:
+        errors = [{"pointer": str(note.data["rail"]), "detail": note.text} for note in refused]
+        detail = f"held back by {', '.join(str(note.data['rail']) for note in refused)}"
+        raise ProblemError(409, detail, kind="refused", errors=errors)
 
 
 def _guarded(backend: Backend) -> type[APIRoute]:

@@ -1,0 +1,193 @@
+"""The flags of `pimedic-agent`, checked here so that the agent never meets a bad one."""
+
+import argparse
+import ipaddress
+import os
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from agents.catalogue import DETECTOR_NAMES
+from agents.settings import UNITS_OF_ROLE, Settings
+from agents.systemctl import unit_name
+from common.topology import Role
+
+_NAME = re.compile(r"[A-Za-z0-9_.@:-]{1,64}")
+_UNIT = re.compile(r"[A-Za-z0-9_.@:\\][A-Za-z0-9_.@:\\-]{0,250}")
+_MOST_PORT = 65535
+_MOST_SECONDS = 1e9  # as in common.wire.Duration
+_SHORTEST_INTERVAL_S, _LONGEST_INTERVAL_S = 0.05, 60.0  # as in common.wire.Reply
+_IPV6 = 6
+
+
+def _expected(what: str, found: str) -> argparse.ArgumentTypeError:
+    return argparse.ArgumentTypeError(f"expected {what}, found {found!r}")
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise _expected("letters, digits and . _ @ : -", text)
+    return text
+
+
+def _role(text: str) -> Role:
+    try:
+        return Role(text)
+    except ValueError:
+        raise _expected(" or ".join(Role), text) from None
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise _expected("an IP address", text) from None
+
+
+def _supervisor(text: str) -> str:
+    """Accept literal addresses only: nobody answers for names while login is down."""
+    problem = _expected("http://ADDRESS:PORT with a literal IP address", text)
+    try:
+        url = urlsplit(text)
+        host, port = ipaddress.ip_address(url.hostname or ""), url.port
+    except ValueError:
+        raise problem from None
+    if url.scheme != "http" or not port or url.path.strip("/") or url.query or url.username:
+        raise problem
+    return f"http://[{host}]:{port}" if host.version == _IPV6 else f"http://{host}:{port}"
+
+
+def _listen(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) <= _MOST_PORT):
+        raise _expected("ADDRESS:PORT", text)
+    return _address(host.removeprefix("[").removesuffix("]")), int(port)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise _expected("a number of seconds", text) from None
+    if not 0 < seconds < _MOST_SECONDS:
+        raise _expected("a number of seconds above 0", text)
+    return seconds
+
+
+def _interval(text: str) -> float:
+    seconds = _seconds(text)
+    if not _SHORTEST_INTERVAL_S <= seconds <= _LONGEST_INTERVAL_S:
+        raise _expected(f"{_SHORTEST_INTERVAL_S:g} to {_LONGEST_INTERVAL_S:g} seconds", text)
+    return seconds
+
+
+def _list_of(what: str, fits: Callable[[str], object]) -> Callable[[str], tuple[str, ...]]:
+    def parse(text: str) -> tuple[str, ...]:
+        words = tuple(word.strip() for word in text.split(",") if word.strip())
+        for word in words:
+            if not fits(word):
+                raise _expected(what, word)
+        return words
+
+    return parse
+
+
+def _command(text: str) -> tuple[str, ...]:
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError:
+        words = ()
+    if not words:
+        raise _expected("a command", text)
+    return words
+
+
+# name, type, default, metavar, help; the defaults that depend on others are filled in below
+_OPTIONAL: tuple[tuple[str, Callable[[str], object], object, str, str], ...] = (
+    ("--key-file", Path, None, "PATH", "this node's key ($CREDENTIALS_DIRECTORY/node.key)"),
+    ("--listen", _listen, ("0.0.0.0", 8801), "ADDR:PORT", "where to serve (0.0.0.0:8801)"),  # noqa: S104 - for Prometheus
+    ("--bind", _address, None, "ADDR", "source address of outgoing connections (any)"),
+    ("--interval", _interval, 1.0, "SECONDS", "between beats, until the supervisor sets it (1)"),
+    ("--units", _list_of("names of units", _UNIT.fullmatch), None, "A,B",
+     "units that must be active and may be restarted (by role)"),
+    ("--mounts", _list_of("absolute paths", lambda path: path.startswith("/")), ("/",), "A,B",
+     "mount points that must be writable (/)"),
+    ("--clock-threshold", _seconds, 0.5, "SECONDS", "a clock further off is skewed (0.5)"),
+    ("--systemctl", _command, ("systemctl",), "COMMAND", "how to call systemctl (systemctl)"),
+    ("--path.procfs", Path, Path("/proc"), "PATH", "(/proc)"),
+    ("--path.sysfs", Path, Path("/sys"), "PATH", "(/sys)"),
+    ("--path.rootfs", Path, Path("/"), "PATH", "(/)"),
+    ("--path.run", Path, Path("/run/pimedic-agent"), "PATH",
+     "state of this boot, on tmpfs (/run/pimedic-agent)"),
+)  # fmt: skip
+
+
+class Parser(argparse.ArgumentParser):
+    """Complains in one line and exits with 2."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            prog="pimedic-agent",
+            description="The watchdog agent of one node. Defaults stand in parentheses.",
+            allow_abbrev=False,
+        )
+        add = self.add_argument
+        add("--node", required=True, type=_name, metavar="NAME", help="this node's name")
+        add("--role", required=True, type=_role, metavar="ROLE", help=", ".join(Role))
+        add(
+            "--supervisor",
+            required=True,
+            action="append",
+            type=_supervisor,
+            metavar="URL",
+            help="http://ADDRESS:PORT; give several to fail over",
+        )
+        add(
+            "--no-detector",
+            action="append",
+            default=[],
+            choices=DETECTOR_NAMES,
+            metavar="NAME",
+            help=f"switch one off: {', '.join(DETECTOR_NAMES)}",
+        )
+        for flag, kind, default, metavar, text in _OPTIONAL:
+            add(flag, type=kind, default=default, metavar=metavar, help=text)
+        add("--log-pretty", action="store_true", help="log for people instead of JSON lines")
+
+    def error(self, message: str) -> NoReturn:
+        """Say one line: --help tells the rest."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+    def default_key_file(self) -> Path:
+        """Return where systemd put the key, or complain."""
+        folder = os.environ.get("CREDENTIALS_DIRECTORY")
+        if not folder:
+            self.error("argument --key-file: missing, and there is no $CREDENTIALS_DIRECTORY")
+        return Path(folder) / "node.key"
+
+
+def settings_from(flags: argparse.Namespace) -> Settings:
+    """Return what the flags say, with the role's units unless others were given."""
+    given = vars(flags)
+    units = UNITS_OF_ROLE[flags.role] if flags.units is None else flags.units
+    host, port = flags.listen
+    return Settings(
+        node=flags.node,
+        supervisors=tuple(flags.supervisor),
+        listen_host=host,
+        listen_port=port,
+        bind=flags.bind or "",
+        interval_s=flags.interval,
+        procfs=given["path.procfs"],
+        sysfs=given["path.sysfs"],
+        rootfs=given["path.rootfs"],
+        run=given["path.run"],
+        systemctl=flags.systemctl,
+        units=tuple(unit_name(unit) for unit in units),
+        mounts=flags.mounts,
+        clock_threshold_s=flags.clock_threshold,
+        without=frozenset(flags.no_detector),
+    )

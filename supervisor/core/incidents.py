@@ -1,0 +1,96 @@
+"""An incident: one root cause, from first evidence to proof of cure. Records, no rules."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from common.topology import Service
+from supervisor.core.status import IncidentState
+
+RESUME_GRACE_S = 60.0  # how long a restarted supervisor waits to hear of an action it had ordered
+
+
+@dataclass(slots=True)
+class Incident:
+    """All that must be remembered of an incident, also over a restart. Times are core time."""
+
+    id: str
+    node: str
+    runbook: str
+    title: str
+    symptoms: tuple[str, ...]
+    opened_at: float
+    state: IncidentState = IncidentState.OPEN
+    state_since: float = 0.0
+    breaks: tuple[Service, ...] = ()
+    """Services this illness takes from the node's dependents."""
+    explains: tuple[str, ...] = ()
+    """Nodes whose symptoms it has explained so far."""
+    step: int = 0
+    attempt: int = 0
+    """Attempts of this step so far."""
+    actions: int = 0
+    """Actions ordered so far; numbers their ids."""
+    action_id: str | None = None
+    action_at: float | None = None
+    action_overdue_at: float | None = None
+    boot_before: str | None = None
+    well_since: float | None = None
+    own_well_since: float | None = None
+    retry_at: float | None = None
+    reason: str = ""
+    acknowledged_by: str | None = None
+    held: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """Rail -> (why, since): what keeps the next action back."""
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether it still needs watching; an escalated one does."""
+        return self.state is not IncidentState.RECOVERED
+
+    @property
+    def under_treatment(self) -> bool:
+        """Tell whether an action runs or its effect is being verified."""
+        return self.state in {IncidentState.TREATING, IncidentState.VERIFYING}
+
+    def enter(self, state: IncidentState, now: float, reason: str = "") -> None:
+        """Change state."""
+        self.state, self.state_since, self.reason = state, now, reason
+        self.well_since = self.own_well_since = None
+
+    def resume(self, now: float) -> None:
+        """Go on after a restart: nobody verified while we were away, so deadlines start anew."""
+        if self.under_treatment:
+            self.enter(self.state, now, self.reason)
+            self.action_overdue_at = now + RESUME_GRACE_S
+
+    def record(self) -> dict[str, Any]:
+        """Return it as JSON-ready data."""
+        return asdict(self)
+
+    @classmethod
+    def restored(cls, record: Mapping[str, Any]) -> "Incident":
+        """Rebuild it from `record()`, after a trip through JSON."""
+        known = dict(record)
+        known["state"] = IncidentState(known["state"])
+        known["breaks"] = tuple(Service(s) for s in known["breaks"])
+        for key in ("symptoms", "explains"):
+            known[key] = tuple(known[key])
+        known["held"] = {rail: (text, since) for rail, (text, since) in known["held"].items()}
+        return cls(**known)
+
+
+@dataclass(frozen=True, slots=True)
+class PastAction:
+    """An action that was ordered, for budgets and cool-downs. `at` is core time."""
+
+    id: str
+    node: str
+    treatment: str
+    runbook: str | None
+    disruptive: bool
+    at: float
+
+    def record(self) -> dict[str, Any]:
+        """Return it as JSON-ready data."""
+        return asdict(self)

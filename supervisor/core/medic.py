@@ -1,0 +1,303 @@
+"""The medic: `handle(event, now) -> list[Effect]`, and `status(now)` for whoever looks.
+
+Every event takes the same way: into the ward (conditions), through diagnosis (explanations),
+to the planner (incidents, rails, actions). Nothing here knows a clock or the world.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, assert_never
+
+from common.observations import Truth
+from common.topology import Cluster
+from supervisor.core.conditions import SWITCH, Change, Ward, phrase, take_reports
+from supervisor.core.diagnosis import Explanation, explain
+from supervisor.core.effects import (
+    Action,
+    Effect,
+    Forget,
+    Kept,
+    Note,
+    NoteKind,
+    Save,
+    Treatment,
+)
+from supervisor.core.events import (
+    Acknowledged,
+    ActionEnded,
+    ActRequested,
+    Beat,
+    Disconnected,
+    Event,
+    Observed,
+    Override,
+    OverrideKind,
+    OverrideLifted,
+    OverrideSet,
+    Result,
+    Tick,
+)
+from supervisor.core.incidents import Incident, PastAction
+from supervisor.core.picture import draw
+from supervisor.core.planner import Planner
+from supervisor.core.policy import Policy
+from supervisor.core.rails import Proposal, Situation, refusals
+from supervisor.core.runbooks import Runbook
+from supervisor.core.status import Status
+
+MANUAL_DEADLINE_S = 120.0
+PAST_KEPT_S = 7 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What outlived the last supervisor, as `Save` recorded it, with times made core times."""
+
+    incidents: Sequence[Mapping[str, Any]] = ()
+    actions: Sequence[Mapping[str, Any]] = ()
+    overrides: Sequence[Mapping[str, Any]] = ()
+    next_incident: int = 1
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts since start, for metrics."""
+
+    actions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    refusals: Counter[str] = field(default_factory=Counter)
+    incidents: Counter[str] = field(default_factory=Counter)
+
+
+class Medic:
+    """One cluster's medic. Not thread-safe; feed it events in the order of their times."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        runbooks: Sequence[Runbook],
+        policy: Policy,
+        now: float,
+        restored: Restored | None = None,
+    ) -> None:
+        self._cluster = cluster
+        self._policy = policy
+        self._started_at = self._last_now = now
+        self._doubt_until, self._doubt = now, ""
+        self._ward = Ward(cluster, policy, now)
+        self._planner = Planner(cluster, runbooks, policy)
+        self._overrides: dict[str, Override] = {}
+        self._manual: dict[str, Action] = {}
+        self._explanations: Mapping[str, Explanation] = {}
+        self._sick: frozenset[str] = frozenset()
+        self._tally = Tally()
+        self._restore(restored or Restored())
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """Take in one event at core time `now` (seconds, never going back)."""
+        effects = [*self._mind_the_gap(now), *self._take_in(event, now)]
+        self._count(effects)
+        return effects
+
+    def status(self, now: float) -> Status:
+        """Draw the picture as of the last event, with ages as of `now`."""
+        return draw(self._situation(now), self._planner, self._tally)
+
+    def knows_boot(self, node: str) -> str | None:
+        """Return the boot id of a node's latest beat."""
+        return self._ward[node].vitals.boot_id
+
+    # --- events ----------------------------------------------------------------------------
+
+    def _take_in(self, event: Event, now: float) -> Iterator[Effect]:
+        match event:
+            case Beat():
+                if self._beat(event, now):
+                    yield from self._conclude(now, [event.node])
+            case Disconnected(node):
+                self._ward[node].vitals.disconnected_at = now
+            case Observed(observations):
+                for observation in observations:
+                    self._ward.observe(observation, now)
+            case ActionEnded():
+                yield from self._action_ended(event, now)
+            case OverrideSet(override):
+                yield from self._override_set(override)
+            case OverrideLifted(override_id, author):
+                yield from self._override_lifted(override_id, f"lifted by {author}")
+            case ActRequested():
+                yield from self._requested(event, now)
+            case Acknowledged(incident_id, author):
+                yield from self._acknowledged(incident_id, author)
+            case Tick():
+                yield from self._expire(now)
+                yield from self._conclude(now, None)
+            case _:
+                assert_never(event)
+
+    def _beat(self, beat: Beat, now: float) -> bool:
+        """Take in a heartbeat; tell whether it says anything new."""
+        patient = self._ward[beat.node]
+        was_lost = patient.status("heartbeat_lost") is not Truth.FALSE
+        new_boot = patient.vitals.boot_id != beat.boot_id
+        patient.vitals.beat(now, beat.boot_id, beat.uptime_s, beat.interval_s)
+        return take_reports(patient, beat.observations) or was_lost or new_boot
+
+    def _conclude(self, now: float, nodes: Iterable[str] | None) -> Iterator[Effect]:
+        """Conditions, diagnosis, plan: the way every piece of news takes."""
+        for change in self._ward.refresh(now, nodes):
+            if note := _change_note(change):
+                yield note
+        self._explanations = explain(self._cluster, self._ward, self._planner.breaking())
+        self._sick = frozenset(self._unexplained())
+        yield from self._planner.advance(self._situation(now))
+
+    def _unexplained(self) -> Iterator[str]:
+        for node in self._cluster.nodes:
+            explanation = self._explanations.get(node)
+            kinds = self._ward[node].true_kinds - (explanation.kinds if explanation else set())
+            if kinds & {"heartbeat_lost", "hung", "unpowered", "unreachable"}:
+                yield node
+
+    def _situation(self, now: float) -> Situation:
+        treated = {i.node for i in self._planner.incidents.values() if i.state == "treating"}
+        return Situation(
+            now,
+            self._started_at,
+            self._doubt_until,
+            self._doubt if now < self._doubt_until else "",
+            self._cluster,
+            self._ward,
+            self._policy,
+            self._explanations,
+            tuple(self._overrides.values()),
+            tuple(self._planner.incidents.values()),
+            tuple(self._planner.past),
+            self._sick,
+            frozenset(treated | {action.node for action in self._manual.values()}),
+        )
+
+    # --- self-doubt ------------------------------------------------------------------------
+
+    def _mind_the_gap(self, now: float) -> Iterator[Effect]:
+        """If we slept, nobody else is to blame for the silence: forgive, and doubt ourselves."""
+        nap, self._last_now = now - self._last_now, now
+        if nap <= self._policy.nap_s:
+            return
+        for patient in self._ward.patients.values():
+            patient.vitals.forgive(nap)
+        self._doubt_until = now + self._policy.doubt_s
+        self._doubt = f"the supervisor itself stood still for {nap:.1f} s"
+        yield Note(NoteKind.SELF_DOUBT, f"{self._doubt}; nobody is blamed for it", None, None)
+
+    # --- people ----------------------------------------------------------------------------
+
+    def _override_set(self, override: Override) -> Iterator[Effect]:
+        self._overrides[override.id] = override
+        yield Save(Kept.OVERRIDE, override.id, asdict(override))
+        end = "for ever" if override.until is None else "for a time"
+        text = f"{override.kind} of {override.scope} by {override.author} {end}: {override.reason}"
+        yield Note(NoteKind.OVERRIDE, text, None, None, {"override": override.id})
+
+    def _override_lifted(self, override_id: str, why: str) -> Iterator[Effect]:
+        if lifted := self._overrides.pop(override_id, None):
+            yield Forget(Kept.OVERRIDE, override_id)
+            text = f"{lifted.kind} of {lifted.scope} {why}"
+            yield Note(NoteKind.OVERRIDE, text, None, None, {"override": override_id})
+
+    def _expire(self, now: float) -> Iterator[Effect]:
+        over = [o.id for o in self._overrides.values() if o.until is not None and o.until <= now]
+        for override_id in over:
+            yield from self._override_lifted(override_id, "ran out")
+        stale = [p for p in self._planner.past if now - p.at > PAST_KEPT_S]
+        for past in stale:
+            self._planner.past.remove(past)
+            yield Forget(Kept.ACTION, past.id)
+
+    def _requested(self, asked: ActRequested, now: float) -> Iterator[Effect]:
+        """Treat by hand: through the rails that bind people, then like any other action."""
+        node, treatment = self._cluster.nodes[asked.node], Treatment(asked.treatment)
+        want = Proposal(node, treatment, allow_protected=asked.allow_protected, skip=asked.skip)
+        said = f"{phrase(treatment)} of {node.name} by hand ({asked.author}: {asked.reason})"
+        data = {"request": asked.request_id, "treatment": str(treatment)}
+        if found := refusals(want, self._situation(now)):
+            for refusal in found:
+                text = f"{said} refused by {refusal.rail}: {refusal.text}"
+                detail = {**data, "rail": str(refusal.rail)}
+                yield Note(NoteKind.REFUSED, text, node.name, None, detail)
+            return
+        action = Action(
+            f"hand-{asked.request_id}",
+            node.name,
+            treatment,
+            MANUAL_DEADLINE_S,
+            dict(asked.arguments),
+            requested_by=f"{asked.author} ({asked.reason})",
+            allow_protected=asked.allow_protected,
+        )
+        self._manual[action.id] = action
+        yield from self._planner.order(action, now, phrase(treatment))
+
+    def _action_ended(self, ended: ActionEnded, now: float) -> Iterator[Effect]:
+        if action := self._manual.pop(ended.action_id, None):
+            text = f"{phrase(action.treatment)} of {action.node}: {ended.result}: {ended.detail}"
+            data = {
+                "action": action.id,
+                "result": str(ended.result),
+                "treatment": str(action.treatment),
+            }
+            yield Note(NoteKind.ACTION_FINISHED, text, action.node, None, data)
+        else:
+            yield from self._planner.action_ended(ended, now)
+        if ended.result is Result.NOT_SENT:
+            yield Forget(Kept.ACTION, ended.action_id)
+
+    def _acknowledged(self, incident_id: str, author: str) -> Iterator[Effect]:
+        for incident in self._planner.incidents.values():
+            if incident.id == incident_id:
+                incident.acknowledged_by = author
+                yield Save(Kept.INCIDENT, incident.id, incident.record())
+                text = f"{incident_id} acknowledged by {author}"
+                yield Note(NoteKind.OVERRIDE, text, incident.node, incident_id)
+
+    # --- memory ----------------------------------------------------------------------------
+
+    def _restore(self, restored: Restored) -> None:
+        for record in restored.incidents:
+            incident = Incident.restored(record)
+            if incident.node in self._cluster.nodes and incident.runbook in self._planner.runbooks:
+                incident.resume(self._last_now)
+                self._planner.incidents[incident.node] = incident
+        self._planner.past = [PastAction(**record) for record in restored.actions]
+        self._planner.next_number = restored.next_incident
+        for record in restored.overrides:
+            override = Override(**{**record, "kind": OverrideKind(record["kind"])})
+            self._overrides[override.id] = override
+
+    def _count(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            if not isinstance(effect, Note):
+                continue
+            data, tally = effect.data, self._tally
+            match effect.kind:
+                case NoteKind.ACTION_FINISHED:
+                    tally.actions[data["treatment"], data["result"]] += 1
+                case NoteKind.REFUSED:
+                    tally.refusals[data["rail"]] += 1
+                case NoteKind.INCIDENT_OPENED | NoteKind.RECOVERED | NoteKind.ESCALATED:
+                    tally.incidents[effect.kind.removeprefix("incident_")] += 1
+                case _:
+                    pass
+
+
+def _change_note(change: Change) -> Note | None:
+    """Tell the timeline of a condition that became true, or stopped being so."""
+    condition, true = change.condition, Truth.TRUE
+    if condition.status is not true and change.before is not true:
+        return None
+    node = None if change.node == SWITCH else change.node
+    said = phrase(condition.kind)
+    verb = {Truth.TRUE: "", Truth.FALSE: "no longer ", Truth.UNKNOWN: "no longer known: "}
+    text = f"{change.node}: {verb[condition.status]}{said} ({condition.reason})"
+    data = {"condition": condition.kind, "status": str(condition.status)}
+    return Note(NoteKind.CONDITION, text, node, None, data)

@@ -1,0 +1,232 @@
+"""The rails: small rules that every action passes, in one list. A refusal says which and why.
+
+Each rule looks at the proposed action and the situation and returns a reason to hold it back,
+or None. A rule never acts and never remembers. Rules marked automatic bind pimedic alone;
+the others bind people too, unless they skip them by name.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from common.topology import Cluster, Node
+from supervisor.core.conditions import Ward, phrase
+from supervisor.core.diagnosis import Explanation, doubtful_upstream
+from supervisor.core.effects import Treatment
+from supervisor.core.events import Override
+from supervisor.core.incidents import Incident, PastAction
+from supervisor.core.policy import Policy
+from supervisor.core.runbooks import Runbook
+
+
+class Rail(StrEnum):
+    """Why an action is held back."""
+
+    PROTECTED = "protected"
+    OVERRIDE = "override"
+    WARM_UP = "warm_up"
+    SELF_DOUBT = "self_doubt"
+    EXPLAINED = "explained"
+    UPSTREAM_IN_DOUBT = "upstream_in_doubt"
+    STORM = "storm"
+    MAX_UNAVAILABLE = "max_unavailable"
+    BUSY = "busy"
+    COOL_DOWN = "cool_down"
+    BOOT_GRACE = "boot_grace"
+    BUDGET = "budget"
+    CLUSTER_BUDGET = "cluster_budget"
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """An action somebody wants. `incident` and `runbook` are None when a person asks."""
+
+    node: Node
+    treatment: Treatment
+    incident: Incident | None = None
+    runbook: Runbook | None = None
+    allow_protected: bool = False
+    skip: frozenset[str] = frozenset()
+
+    @property
+    def automatic(self) -> bool:
+        """Tell whether pimedic itself proposes it."""
+        return self.runbook is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything the rules may look at."""
+
+    now: float
+    started_at: float
+    doubt_until: float
+    doubt: str
+    cluster: Cluster
+    ward: Ward
+    policy: Policy
+    explanations: Mapping[str, Explanation]
+    overrides: Sequence[Override]
+    incidents: Sequence[Incident]
+    past: Sequence[PastAction]
+    sick: frozenset[str]  # nodes with unexplained symptoms
+    acting_on: frozenset[str]  # nodes with an action under way, by anybody
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Which rail holds the action back, and why, in words."""
+
+    rail: Rail
+    text: str
+
+
+def protected(want: Proposal, _: Situation) -> str | None:
+    """Promise 1: a protected port is switched off for nobody who doesn't say so."""
+    if want.treatment.cuts_power and want.node.protected and not want.allow_protected:
+        return f"{want.node.name} is protected: its port {want.node.port} is never switched off"
+    return None
+
+
+def override(want: Proposal, given: Situation) -> str | None:
+    """Promise 4: under a pause or maintenance nothing automatic happens in its scope."""
+    runbook = want.runbook.name if want.runbook else None
+    for held in given.overrides:
+        if held.covers(want.node.name, want.node.groups, runbook):
+            return f"{held.kind} of {held.scope} by {held.author}: {held.reason}"
+    return None
+
+
+def warm_up(_: Proposal, given: Situation) -> str | None:
+    """A supervisor that just started has seen too little to act."""
+    left = given.started_at + given.policy.warm_up_s - given.now
+    return f"started just now; watching {left:.0f} s more" if left > 0 else None
+
+
+def self_doubt(_: Proposal, given: Situation) -> str | None:
+    """Promise 8: if we ourselves slept or stumbled, silence proves nothing."""
+    left = given.doubt_until - given.now
+    return f"{given.doubt}; watching {left:.0f} s more" if left > 0 else None
+
+
+def explained(want: Proposal, given: Situation) -> str | None:
+    """Promise 5: symptoms of an upstream illness are not treated."""
+    explanation = given.explanations.get(want.node.name)
+    if explanation and want.incident and set(want.incident.symptoms) <= explanation.kinds:
+        return f"explained by {explanation.root}"
+    return None
+
+
+def upstream_in_doubt(want: Proposal, given: Situation) -> str | None:
+    """Don't cut a node's power while what it depends on may be the real patient."""
+    if not want.treatment.takes_node_down:
+        return None
+    provider = doubtful_upstream(given.cluster, given.ward, want.node.name)
+    return f"{provider}, which it depends on, is not certainly well" if provider else None
+
+
+def storm(want: Proposal, given: Situation) -> str | None:
+    """Promise 3: many independent nodes sick at once means that the fault is ours."""
+    if not want.treatment.takes_node_down:
+        return None
+    independent = len(given.cluster.nodes) - len(given.explanations.keys() - given.sick)
+    limit = max(given.policy.storm_minimum, given.policy.storm_fraction * independent)
+    if len(given.sick) >= limit:
+        return f"{len(given.sick)} of {independent} independent nodes are sick at once"
+    return None
+
+
+def max_unavailable(want: Proposal, given: Situation) -> str | None:
+    """Promise 3: treatments never hold more than so many nodes down at once."""
+    if not want.treatment.takes_node_down:
+        return None
+    disruptive = {p.id for p in given.past if p.disruptive}
+    treated = [i for i in given.incidents if i.under_treatment and i.action_id in disruptive]
+    down = {i.node for i in treated} - {want.node.name}
+    if len(down) >= given.policy.max_unavailable:
+        return f"already under treatment: {', '.join(sorted(down))}"
+    return None
+
+
+def busy(want: Proposal, given: Situation) -> str | None:
+    """One action at a time on a node."""
+    if want.node.name in given.acting_on:
+        return f"another action on {want.node.name} is under way"
+    return None
+
+
+def cool_down(want: Proposal, given: Situation) -> str | None:
+    """Two disruptive acts on one node keep their distance."""
+    if not want.treatment.takes_node_down:
+        return None
+    acts = [p.at for p in given.past if p.node == want.node.name and p.disruptive]
+    left = max(acts, default=float("-inf")) + given.policy.cool_down_s - given.now
+    return f"last disruptive action too recent; {left:.0f} s more" if left > 0 else None
+
+
+def boot_grace(want: Proposal, given: Situation) -> str | None:
+    """A node whose provider was just restarted gets time to come back by itself."""
+    if not want.treatment.takes_node_down:
+        return None
+    upstream = given.cluster.upstream(want.node.name)
+    acts = [p.at for p in given.past if p.node in upstream and p.disruptive]
+    left = max(acts, default=float("-inf")) + given.policy.boot_grace_s - given.now
+    return f"a node it depends on was restarted; {left:.0f} s more" if left > 0 else None
+
+
+def budget(want: Proposal, given: Situation) -> str | None:
+    """Promise 6: so many actions per node and runbook; then a person must look."""
+    if want.runbook is None:
+        return None
+    since = given.now - want.runbook.window_s
+    spent = [p for p in given.past if p.node == want.node.name and p.at > since]
+    used = sum(p.runbook == want.runbook.name for p in spent)
+    if used >= want.runbook.budget:
+        return f"{used} actions by {want.runbook.name} within {want.runbook.window_s / 60:.0f} min"
+    return None
+
+
+def cluster_budget(want: Proposal, given: Situation) -> str | None:
+    """Promise 6: so many disruptive acts in the whole cluster."""
+    if not want.treatment.takes_node_down:
+        return None
+    since = given.now - given.policy.cluster_window_s
+    used = sum(p.disruptive and p.at > since and p.runbook is not None for p in given.past)
+    if used >= given.policy.cluster_budget:
+        return f"{used} disruptive actions in the cluster within the window"
+    return None
+
+
+Rule = Callable[[Proposal, Situation], str | None]
+
+RULES: Mapping[Rail, Rule] = {
+    Rail.PROTECTED: protected,
+    Rail.OVERRIDE: override,
+    Rail.WARM_UP: warm_up,
+    Rail.SELF_DOUBT: self_doubt,
+    Rail.EXPLAINED: explained,
+    Rail.UPSTREAM_IN_DOUBT: upstream_in_doubt,
+    Rail.STORM: storm,
+    Rail.MAX_UNAVAILABLE: max_unavailable,
+    Rail.BUSY: busy,
+    Rail.COOL_DOWN: cool_down,
+    Rail.BOOT_GRACE: boot_grace,
+    Rail.BUDGET: budget,
+    Rail.CLUSTER_BUDGET: cluster_budget,
+}
+BINDS_PEOPLE = frozenset({Rail.PROTECTED, Rail.BUSY, Rail.COOL_DOWN})
+NEVER_SKIPPED = frozenset({Rail.PROTECTED, Rail.BUSY})  # `protected` has its own, louder, word
+ENDS_IN_ESCALATION = frozenset({Rail.BUDGET, Rail.PROTECTED})
+
+
+def refusals(want: Proposal, given: Situation) -> list[Refusal]:
+    """Return every rail that holds `want` back; empty means go."""
+    asked = RULES if want.automatic else {r: RULES[r] for r in RULES if r in BINDS_PEOPLE}
+    skipped = {r for r in asked if r in want.skip and r not in NEVER_SKIPPED}
+    answers = ((rail, rule(want, given)) for rail, rule in asked.items() if rail not in skipped)
+    return [Refusal(rail, text) for rail, text in answers if text]
+
+
+def describe(node: str, kinds: tuple[str, ...]) -> str:
+    """Say what ails a node: `pi_login: root read-only, ssh refused`."""
+    return f"{node}: {', '.join(phrase(kind) for kind in kinds)}"

@@ -1,0 +1,94 @@
+"""A runbook: a frequently occurring error and its ladder of treatments, as data.
+
+Files are read by `supervisor.runbook_files`; here they are plain values and the pure questions
+asked of them.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from common.topology import Node, Role
+from supervisor.core.conditions import Patient
+from supervisor.core.effects import Treatment
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """What proves that a step helped. All of it must hold for `settle_s`, within `deadline_s`."""
+
+    false: tuple[str, ...] = ("heartbeat_lost",)
+    """Conditions that must be false: unknown is not enough."""
+    new_boot: bool = False
+    """The node must have booted since the treatment."""
+    dependents: bool = False
+    """Nodes whose symptoms this illness explained must be well again."""
+    settle_s: float = 5.0
+    deadline_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rung of the ladder, tried up to `times`."""
+
+    treatment: Treatment
+    verify: Verify
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    times: int = 1
+    deadline_s: float = 60.0
+    only_if: tuple[str, ...] = ()
+    """Skipped unless all of these are true."""
+    unless: tuple[str, ...] = ()
+    """Skipped if any of these is true."""
+
+    def applies(self, patient: Patient) -> bool:
+        """Tell whether this rung makes sense for what is true of the node now."""
+        true = patient.true_kinds
+        return set(self.only_if) <= true and not true & set(self.unless)
+
+
+@dataclass(frozen=True, slots=True)
+class Runbook:
+    """When `any_of` (at least one) and `all_of` hold on a node of `roles`, climb `steps`."""
+
+    name: str
+    title: str
+    why: str
+    foe: str
+    any_of: tuple[str, ...]
+    steps: tuple[Step, ...]
+    all_of: tuple[str, ...] = ()
+    none_of: tuple[str, ...] = ()
+    roles: tuple[Role, ...] = tuple(Role)
+    confirm_s: float = 5.0
+    """How long the symptoms must hold before an incident is opened."""
+    hold_s: float = 10.0
+    """How long they must hold before the first treatment."""
+    budget: int = 3
+    """Actions per node and window; exhausted means escalated."""
+    window_s: float = 3600.0
+    priority: int = 100
+    """Lower is asked first."""
+
+    def trigger(self, node: Node, patient: Patient, explained: frozenset[str]) -> frozenset[str]:
+        """Return the node's own true conditions that call for this runbook, or nothing."""
+        own = patient.true_kinds - explained
+        if node.role not in self.roles or not own & set(self.any_of):
+            return frozenset()
+        if not set(self.all_of) <= own or patient.true_kinds & set(self.none_of):
+            return frozenset()
+        return own & (set(self.any_of) | set(self.all_of))
+
+
+def choose(
+    runbooks: Iterable[Runbook], node: Node, patient: Patient, explained: frozenset[str]
+) -> tuple[Runbook, frozenset[str]] | None:
+    """Return the first runbook by priority that is called for, and by which conditions."""
+    for runbook in sorted(runbooks, key=lambda r: (r.priority, r.name)):
+        if kinds := runbook.trigger(node, patient, explained):
+            return runbook, kinds
+    return None
+
+
+def held_for(patient: Patient, kinds: frozenset[str], now: float) -> float:
+    """Return for how long, in seconds, the oldest of `kinds` has been true."""
+    return max((now - patient.conditions[kind].since for kind in kinds), default=0.0)

@@ -1,0 +1,195 @@
+"""Where everything is joined: settings in, a running supervisor out. The app is embeddable."""
+
+import secrets
+from collections.abc import Sequence
+
+from common import clock, sd_notify
+from common.tasks import run_until_one_ends
+from common.topology import Cluster
+from common.wire import Heartbeat
+from supervisor.actuators.agent_commands import AgentCommands
+from supervisor.actuators.power.orders import Reconciled, outlets_of
+from supervisor.actuators.power.service import PowerService
+from supervisor.actuators.power.settings import PowerSettings
+from supervisor.actuators.power.swctrl import SwctrlDriver, SwctrlSettings
+from supervisor.actuators.ssh import SshActuator
+from supervisor.api import operators
+from supervisor.api.backend import Backend
+from supervisor.api.connections import Connections
+from supervisor.api.feed import Feed
+from supervisor.api.heartbeat import HeartbeatApp, ReplyContent
+from supervisor.api.server import ApiServer, bind
+from supervisor.api.sessions import Sessions
+from supervisor.core.effects import Effect, Note, NoteKind
+from supervisor.core.events import ActionEnded, Beat, Disconnected, Event, Result
+from supervisor.core.medic import Medic
+from supervisor.core.policy import Policy
+from supervisor.daemon.acting import Hands
+from supervisor.daemon.engine import Engine
+from supervisor.daemon.memory import Memory, StoredHistory
+from supervisor.daemon.plan import Plan, load_plan
+from supervisor.daemon.term import Term
+from supervisor.journal.journal import Journal
+from supervisor.senses.reach import ReachSense
+from supervisor.senses.ssh_banner import SshBannerSense
+from supervisor.senses.switch import SwitchSense
+from supervisor.settings import Settings
+
+
+class Supervisor:
+    """Everything, joined. `run()` serves until cancelled, or until any part of it ends."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Load, open and bind everything; raises what a person must mend, with its place.
+
+        Raises `ConfigError`, `KeyFileError`, `TokensError`, `JournalError` or `ListenError`.
+        """
+        self._settings = settings
+        plan = load_plan(settings)
+        self._cluster = plan.cluster
+        self._journal = Journal(settings.supervisor.state_dir)
+        self._sockets = bind(settings.supervisor.listen)
+        self._ready = False
+        self._term = Term(self._journal.state)
+        self._feed = Feed()
+        self._agents = AgentCommands()
+        self._power = _power_service(settings, self._journal, self._cluster)
+        hands = Hands(
+            self._agents, _ssh_actuator(settings, self._cluster), self._power, settings.switch.off_s
+        )
+        memory = Memory(self._journal)
+        now = clock.boottime()
+        medic = Medic(self._cluster, plan.runbooks, _policy(settings), now, memory.restore(now))
+        self._engine = Engine(medic, memory, hands.perform, self._feed.publish)
+        self._server = self._make_server(plan, memory)
+
+    async def run(self) -> None:
+        """Serve. Any root task that ends, ends all: systemd starts us anew."""
+        nodes, senses = list(self._cluster), self._settings.senses
+        bind_to = self._settings.supervisor.bind
+        ssh = SshBannerSense(senses.ssh_every_s, senses.timeout_s, bind_to)
+        reach = ReachSense(senses.reach_every_s, senses.timeout_s, bind_to, senses.icmp)
+        switch_timeout = self._settings.switch.command_timeout_s
+        switch = SwitchSense(self._power.status, senses.switch_every_s, switch_timeout)
+        self._say_started()
+        try:
+            await run_until_one_ends(
+                {
+                    "scribe": self._engine.write_down(),
+                    "clock": self._engine.tick(self._alive),
+                    "server": self._server.run(),
+                    "power": self._power.run(self._power_story),
+                    "sense ssh": ssh.run(nodes, self._tell),
+                    "sense reach": reach.run(nodes, self._tell),
+                    "sense switch": switch.run(nodes, self._tell),
+                }
+            )
+        finally:
+            sd_notify.notify("STOPPING=1")
+            await self._power.aclose()
+            self._journal.close()
+
+    # --- between the parts --------------------------------------------------------------------
+
+    def _deliver(self, beat: Heartbeat) -> ReplyContent:
+        """Take a heartbeat in; return what its reply carries."""
+        interval = self._settings.heartbeat.interval_s
+        observations = tuple(o.observed_of(beat.node) for o in beat.observations)
+        self._engine.tell(Beat(beat.node, beat.boot_id, beat.uptime_s, interval, observations))
+        commands, acknowledged = self._agents.exchange(beat)
+        return ReplyContent(interval, commands, acknowledged)
+
+    def _tell(self, event: Event) -> None:
+        self._engine.tell(event)
+
+    async def _submit(self, event: Event) -> Sequence[Effect]:
+        return self._engine.tell(event)
+
+    def _alive(self) -> None:
+        """Called at each turn of the loop: the watchdog is fed only while it really turns."""
+        if not self._ready and self._server.started:
+            self._ready = True
+            sd_notify.notify("READY=1")
+        sd_notify.notify("WATCHDOG=1")
+
+    def _say_started(self) -> None:
+        text = f"supervisor started, term {self._term.value}, {len(self._cluster.nodes)} nodes"
+        data = {"term": self._term.value}
+        self._engine.enqueue([Note(NoteKind.SUPERVISOR_STARTED, text, None, None, data)])
+
+    def _power_story(self, done: Reconciled) -> None:
+        """A power act that was cut short has been brought to its end."""
+        data = {"op": done.op_id, "port": done.port}
+        self._engine.enqueue([Note(NoteKind.POWER, done.story, done.node, None, data)])
+        if done.action_id:
+            self._engine.tell(ActionEnded(done.action_id, Result.UNKNOWN, done.story))
+
+    def _make_server(self, plan: Plan, memory: Memory) -> ApiServer:
+        connections = Connections(lambda node: self._tell(Disconnected(node)))
+        heartbeat = HeartbeatApp(
+            plan.keys,
+            self._deliver,
+            Sessions(lambda: secrets.token_hex(16)),
+            connections,
+            term=lambda: self._term.value,
+            saw_term=self._term.saw,
+        )
+        backend = Backend(
+            cluster=self._cluster,
+            status=self._engine.status,
+            submit=self._submit,
+            tokens=plan.tokens,
+            feed=self._feed,
+            history=StoredHistory(memory),
+            heartbeats=heartbeat.counts,
+            ready=lambda: self._ready,
+            runbooks=[runbook.name for runbook in plan.runbooks],
+        )
+        app = operators.build(backend)
+        return ApiServer(self._sockets, heartbeat, app, connections, closing=self._feed.close)
+
+
+def _policy(settings: Settings) -> Policy:
+    rails = settings.rails
+    return Policy(
+        beat_interval_s=settings.heartbeat.interval_s,
+        max_unavailable=rails.max_unavailable,
+        storm_fraction=rails.storm_fraction,
+        warm_up_s=rails.warm_up_s,
+        boot_grace_s=rails.boot_grace_s,
+        cool_down_s=rails.cool_down_s,
+    )
+
+
+def _ssh_actuator(settings: Settings, cluster: Cluster) -> SshActuator:
+    return SshActuator(
+        cluster.nodes,
+        settings.credentials.nodes_key,
+        settings.credentials.nodes_known_hosts,
+        settings.supervisor.bind,
+    )
+
+
+def _power_service(settings: Settings, journal: Journal, cluster: Cluster) -> PowerService:
+    switch, given = cluster.switch, settings.switch
+    driver = SwctrlDriver(
+        SwctrlSettings(
+            address=switch.address,
+            port=switch.ssh_port,
+            user=switch.user,
+            known_hosts=settings.credentials.switch_known_hosts,
+            client_key=settings.credentials.switch_key,
+            ports=switch.ports,
+            atomic=given.atomic,
+            poll_s=given.poll_s,
+            settle_s=given.verify_timeout_s,
+        )
+    )
+    patience = PowerSettings(
+        default_off_s=given.off_s,
+        min_off_s=min(given.off_s, PowerSettings().min_off_s),
+        status_s=given.command_timeout_s,
+        command_s=given.command_timeout_s,
+        cycle_margin_s=given.command_timeout_s + given.verify_timeout_s,
+    )
+    return PowerService(driver, journal, outlets_of(cluster), patience)

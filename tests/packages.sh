@@ -1,0 +1,18 @@
+#!/bin/sh
+# Installs the Debian packages that some tests run against; says what will be skipped otherwise.
+set -eu
+wanted="openssh-client iproute2"
+missing=""
+for package in $wanted; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing Debian packages for the tests:$missing" >&2
+    export DEBIAN_FRONTEND=noninteractive
+    # A list fetched weeks ago names files that are gone; one update mends that.
+    apt-get install -qq -y --no-install-recommends $missing >/dev/null 2>&1 ||
+        { apt-get update -qq && apt-get install -qq -y --no-install-recommends $missing >/dev/null; }
+else
+    echo "not root: tests that need these Debian packages will be skipped:$missing" >&2
+fi

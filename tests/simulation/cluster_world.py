@@ -1,0 +1,192 @@
+"""A small deterministic world for the core: the real inventory, virtual time, no I/O.
+
+Each node is alive or not, each tick of 0.25 s lets due beats and probes reach the medic, and
+power cycles that the medic orders really revive what can be revived.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from common.inventory import load_cluster
+from common.observations import Observation, Sense
+from supervisor.core.effects import Action, Effect, Kept, Note, NoteKind, Perform, Save, Treatment
+from supervisor.core.events import ActionEnded, Beat, Event, Observed, Result, Tick
+from supervisor.core.medic import Medic, Restored
+from supervisor.core.policy import Policy
+from supervisor.runbook_files import load_runbooks
+
+CONFIG = Path(__file__).resolve().parents[2] / "config"
+CLUSTER = load_cluster(CONFIG / "cluster.toml")
+RUNBOOKS = load_runbooks(CONFIG / "runbooks")
+TICK = 0.25
+NETBOOTED = CLUSTER.dependents("pi_login")
+
+
+@dataclass
+class VirtualNode:
+    """What is true of one node."""
+
+    name: str
+    boot: int = 1
+    booted_at: float = -1000.0
+    beating: bool = True
+    ssh: str = "banner"
+    tcp: str = "open"
+    power: str = "on"
+    read_only: bool = False
+    back_at: float | None = None
+
+    def report(self) -> tuple[Observation, ...]:
+        outcome = "true" if self.read_only else "false"
+        detail = "superblock emergency_ro" if self.read_only else "rw"
+        return (Observation(Sense.AGENT, self.name, "root_read_only", outcome, "/", detail),)
+
+
+@dataclass
+class World:
+    """The cluster, the medic that watches it, and everything the medic said."""
+
+    seed: int = 1
+    policy: Policy = field(default_factory=Policy)
+    loss: float = 0.0
+    boot_s: float = 20.0
+    revives: Callable[[VirtualNode], bool] = lambda _node: True
+    power_result: Result = Result.SUCCEEDED
+
+    def __post_init__(self) -> None:
+        self.now = 1000.0
+        self.random = Random(self.seed)  # noqa: S311 - a seeded world, not a secret
+        self.nodes = {name: VirtualNode(name) for name in CLUSTER.nodes}
+        self.store: dict[tuple[str, str], dict[str, object]] = {}
+        self.effects: list[tuple[float, Effect]] = []
+        self.frozen_until: dict[str, float] = {}
+        self.answer = True  # whether actuators report back
+        self.medic = Medic(CLUSTER, RUNBOOKS, self.policy, self.now)
+        self.probe()
+
+    # --- reading what happened ----------------------------------------------------------------
+
+    @property
+    def actions(self) -> list[Action]:
+        return [e.action for _, e in self.effects if isinstance(e, Perform)]
+
+    def notes(self, kind: NoteKind) -> list[Note]:
+        return [e for _, e in self.effects if isinstance(e, Note) and e.kind is kind]
+
+    def node_state(self, name: str) -> str:
+        return next(n.state for n in self.medic.status(self.now).nodes if n.name == name)
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def run(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        end = self.now + seconds
+        while self.now < end - 1e-9:
+            self.tick()
+
+    def run_until(self, true: Callable[[], bool], at_most: float) -> None:
+        """Let virtual time pass until `true()`; fail after `at_most` seconds of it."""
+        end = self.now + at_most
+        while not true():
+            assert self.now < end, f"not within {at_most} virtual seconds"
+            self.tick()
+
+    def tick(self) -> None:
+        self.now = round(self.now + TICK, 6)
+        for node in self.nodes.values():
+            if node.back_at is not None and self.now >= node.back_at:
+                self._boot(node)
+        if self.now % 1.0 == 0:
+            for node in self.nodes.values():
+                self._beat(node)
+        if self.now % 3.0 == 0:
+            self.probe()
+        self.feed(Tick())
+
+    def _beat(self, node: VirtualNode) -> None:
+        frozen = self.frozen_until.get(node.name, 0) > self.now
+        if not node.beating or frozen or self.random.random() < self.loss:
+            return
+        uptime = self.now - node.booted_at
+        self.feed(Beat(node.name, f"{node.name}-{node.boot}", uptime, 1.0, node.report()))
+
+    def probe(self) -> None:
+        """Every probe looks at every node once."""
+        for node in self.nodes.values():
+            looks = {"ssh_banner": node.ssh, "tcp": node.tcp}
+            seen = [Observation(Sense.PROBE, node.name, kind, what) for kind, what in looks.items()]
+            seen.append(Observation(Sense.SWITCH, node.name, "port", node.power))
+            self.feed(Observed(tuple(seen)))
+
+    def feed(self, event: Event) -> None:
+        """Hand an event to the medic and carry out what it wants, as the daemon would."""
+        for effect in self.medic.handle(event, self.now):
+            self.effects.append((self.now, effect))
+            match effect:
+                case Save(kept, key, record):
+                    self.store[kept, key] = json.loads(json.dumps(record))
+                case Perform(action):
+                    self._perform(action)
+                case _:
+                    pass
+
+    def _perform(self, action: Action) -> None:
+        node = self.nodes[action.node]
+        if action.treatment is Treatment.POWER_CYCLE and self.power_result is Result.SUCCEEDED:
+            self.kill(node.name)
+            if self.revives(node):
+                node.back_at = self.now + self.boot_s
+        if action.treatment is Treatment.RESTART_AGENT and node.ssh == "banner":
+            node.beating = True
+        if self.answer:
+            self.feed(ActionEnded(action.id, self.power_result, "told by the world"))
+
+    # --- what befalls nodes -------------------------------------------------------------------
+
+    def kill(self, name: str, *, power: str = "on") -> None:
+        node = self.nodes[name]
+        node.beating, node.ssh, node.tcp, node.power = False, "nothing", "nothing", power
+
+    def hang(self, *names: str) -> None:
+        """Userland stops: TCP is accepted, nothing is said."""
+        for name in names:
+            node = self.nodes[name]
+            node.beating, node.ssh = False, "silent"
+
+    def thaw(self, *names: str) -> None:
+        for name in names:
+            node = self.nodes[name]
+            node.beating, node.ssh, node.tcp = True, "banner", "open"
+
+    def weekly_failure(self) -> None:
+        """Login's disk turns read-only, its ssh resets, and every NFS root hangs."""
+        self.nodes["pi_login"].read_only = True
+        self.nodes["pi_login"].ssh = "reset"
+        self.hang(*NETBOOTED)
+
+    def _boot(self, node: VirtualNode) -> None:
+        node.boot, node.booted_at, node.back_at = node.boot + 1, self.now, None
+        node.read_only, node.power = False, "on"
+        self.thaw(node.name)
+        if node.name == "pi_login":
+            self.thaw(*NETBOOTED)
+
+    # --- the supervisor itself ------------------------------------------------------------------
+
+    def restart_supervisor(self) -> None:
+        """A new medic, knowing only what was saved."""
+        kept: dict[Kept, list[dict[str, object]]] = {kind: [] for kind in Kept}
+        for (kind, _), record in self.store.items():
+            if record.get("state") != "recovered":
+                kept[Kept(kind)].append(record)
+        numbers = [int(key[4:]) for kind, key in self.store if kind == Kept.INCIDENT]
+        restored = Restored(
+            kept[Kept.INCIDENT],
+            kept[Kept.ACTION],
+            kept[Kept.OVERRIDE],
+            max(numbers, default=0) + 1,
+        )
+        self.medic = Medic(CLUSTER, RUNBOOKS, self.policy, self.now, restored)
