@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.core.effects import Treatment
+from supervisor.core.effects import Note, NoteKind, Treatment
 from supervisor.core.events import (
     Acknowledged,
     ActRequested,
@@ -122,6 +122,16 @@ async def test_a_treatment_by_hand_is_asked_of_the_core(api: Api) -> None:
             skip=frozenset({"cool_down"}),
         )
     ]
+
+
+async def test_a_refusal_is_told_at_once(api: Api) -> None:
+    """With each rail that refuses, and its reason."""
+    text = "cycling power of green1 by hand refused by cool_down: 80 s to go"
+    api.world.effects = [Note(NoteKind.REFUSED, text, "green1", None, {"rail": "cool_down"})]
+    status, answer, _ = await send(api, "POST", "/v1/nodes/green1/actions", CYCLE)
+    assert (status, answer["type"]) == (409, "urn:pimedic:problem:refused")
+    assert answer["detail"] == "held back by cool_down"
+    assert answer["errors"] == [{"pointer": "cool_down", "detail": text}]
 
 
 async def test_nothing_is_lifted_by_default(api: Api) -> None:
