@@ -24,6 +24,7 @@ from supervisor.core.liveness import (
 )
 from supervisor.core.policy import Policy
 
+FORGET_S = 900.0
 SWITCH = "switch"  # the switch is watched like a node of this name
 
 # Verdict -> the condition that says so.
@@ -137,7 +138,10 @@ class Ward:
         changes: list[Change] = []
         readings = dict(self._readings(name, patient, now))
         for kind in patient.conditions.keys() - readings.keys():
-            readings[kind] = Reading(Truth.UNKNOWN, "no fresh evidence")
+            if _forgettable(patient.conditions[kind], now):
+                del patient.conditions[kind]
+            else:
+                readings[kind] = Reading(Truth.UNKNOWN, "no fresh evidence")
         for kind, reading in readings.items():
             known = patient.conditions.get(kind)
             changed = known is None or known.status is not reading.status
@@ -184,6 +188,11 @@ class Ward:
         evidence = patient.vitals.probes.get("switch_unreachable")
         if evidence and now - evidence.at <= self._policy.evidence_ttl_s:
             yield "switch_unreachable", Reading(Truth(evidence.outcome), evidence.detail)
+
+
+def _forgettable(condition: Condition, now: float) -> bool:
+    """A kind nobody has spoken of for long: agents choose the names, so they must not pile up."""
+    return condition.status is Truth.UNKNOWN and now - condition.since > FORGET_S
 
 
 def take_reports(patient: Patient, observations: tuple[Observation, ...]) -> bool:

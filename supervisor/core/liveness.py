@@ -5,6 +5,8 @@ Rules
 - A heartbeat is lost after a *patience* that grows with how irregular the arrivals were, and
   with our own doubt of ourselves.
 - An open port proves a kernel, not a userland: the ssh banner decides.
+- Once beats are lost, only looks made since the last beat count: what was seen before the
+  silence says nothing about it.
 - Power is the last witness: silent and unpowered is another illness than silent at full draw.
 """
 
@@ -101,9 +103,16 @@ def judge(signs: Signs) -> Verdict:
     return Verdict.UNKNOWN
 
 
+TURNED_AWAY = frozenset({Ssh.RESET, Ssh.REFUSED})  # two ways of being sent off at the door
+
+
+def _agree(before: str, now: str) -> bool:
+    return before == now or {before, now} <= TURNED_AWAY
+
+
 @dataclass(slots=True)
 class Evidence:
-    """The latest word of one probe, and for how long and how often it has been the same."""
+    """The latest word of one probe, and for how long and how often it has agreed with itself."""
 
     outcome: str
     at: float
@@ -138,10 +147,10 @@ class Vitals:
     def probed(self, kind: str, outcome: str, at: float, detail: str, value: float | None) -> None:
         """Take note of a probe's outcome."""
         known = self.probes.get(kind)
-        if known is None or known.outcome != outcome:
+        if known is None or not _agree(known.outcome, outcome):
             self.probes[kind] = Evidence(outcome, at, at, 1, detail, value)
             return
-        known.at, known.detail, known.value = at, detail, value
+        known.outcome, known.at, known.detail, known.value = outcome, at, detail, value
         known.streak += 1
 
     def forgive(self, nap: float) -> None:
@@ -173,11 +182,16 @@ def _mean_plus_deviations(values: deque[float], deviations: float) -> float:
 
 def read_signs(vitals: Vitals, now: float, started_at: float, policy: Policy) -> Signs:
     """Reduce what is known of a node, as of `now`, to one word per sense."""
-    ssh = _fresh(vitals, "ssh_banner", now, policy)
-    words = {ssh, _fresh(vitals, "tcp", now, policy), _fresh(vitals, "icmp", now, policy)}
-    port = _fresh(vitals, "port", now, policy)
+    beats = _beats(vitals, now, started_at, policy)
+    since = now - policy.evidence_ttl_s
+    if beats is Beats.LOST and vitals.last_beat is not None:
+        since = max(since, vitals.last_beat)
+    ssh, tcp, icmp, port = (
+        _seen_since(vitals, kind, since) for kind in ("ssh_banner", "tcp", "icmp", "port")
+    )
+    words = {ssh, tcp, icmp}
     return Signs(
-        _beats(vitals, now, started_at, policy),
+        beats,
         Ssh(ssh) if ssh else Ssh.UNKNOWN,
         _kernel(words - {None}),
         Power(port) if port else Power.UNKNOWN,
@@ -198,8 +212,6 @@ def _kernel(words: set[str | None]) -> Kernel:
     return Kernel.SILENT if words <= {"nothing"} else Kernel.ANSWERS
 
 
-def _fresh(vitals: Vitals, kind: str, now: float, policy: Policy) -> str | None:
+def _seen_since(vitals: Vitals, kind: str, since: float) -> str | None:
     evidence = vitals.probes.get(kind)
-    if evidence is None or now - evidence.at > policy.evidence_ttl_s:
-        return None
-    return evidence.outcome
+    return evidence.outcome if evidence and evidence.at >= since else None
