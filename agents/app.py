@@ -15,10 +15,12 @@ from agents.detector import Detector
 from agents.heartbeat import Heartbeats
 from agents.link import Link
 from agents.metrics import Metrics
+from agents.programs import Programs
 from agents.runner import Runner
 from agents.server import Server
 from agents.session import Session
 from agents.settings import Settings
+from agents.systemctl import Systemctl
 from common.clock import boot_id, boottime
 from common.sd_notify import notify, watchdog_interval_s
 from common.signing import NodeKeys
@@ -48,12 +50,15 @@ class App:
         clock = ClockOffset()
         self._current = CurrentObservations()
         self._metrics = Metrics(release)
+        self._programs = Programs()
+        systemctl = Systemctl(self._programs, settings.systemctl)
         settings.run.mkdir(mode=0o700, parents=True, exist_ok=True)
         if detectors is None:
-            detectors = catalogue.detectors(settings, lambda: clock.estimate(boottime()))
+            detectors = catalogue.detectors(settings, systemctl, lambda: clock.estimate(boottime()))
         self._runner = Runner(detectors, self._current, self._metrics)
         journal = CommandJournal(settings.run, boot)
-        self._commands = Commands(catalogue.treatments(settings), journal, self._metrics)
+        treatments = catalogue.treatments(settings, systemctl)
+        self._commands = Commands(treatments, journal, self._metrics)
         self._link = Link(settings.bind)
         self._heartbeats = Heartbeats(
             settings.supervisors,
@@ -97,6 +102,7 @@ class App:
             await run_until_one_ends(work, grace_s=_STOP_WITHIN_S)
         finally:
             notify("STOPPING=1")
+            self._programs.end()
             await self._server.stop()
             await self._link.aclose()
 

@@ -18,19 +18,21 @@ DETECTOR_NAMES = tuple(
 )
 
 
-def detectors(settings: Settings, clock: Callable[[], Estimate | None]) -> list[Detector]:
+def detectors(
+    settings: Settings, systemctl: Systemctl, clock: Callable[[], Estimate | None]
+) -> list[Detector]:
     """Build the detectors that weren't switched off."""
     every: list[Detector] = [
         ReadOnlyMounts(settings.procfs, settings.mounts),
         ClockSkew(clock, settings.clock_threshold_s),
         ClockSync(),
-        Units(Systemctl(settings.systemctl), settings.units),
+        Units(systemctl, settings.units),
         HostnameResolves(settings.procfs, settings.rootfs),
     ]
     return [detector for detector in every if detector.name not in settings.without]
 
 
-def treatments(settings: Settings) -> dict[str, Treatment]:
+def treatments(settings: Settings, systemctl: Systemctl) -> dict[str, Treatment]:
     """Build the allow-list of treatments, by name."""
-    every: list[Treatment] = [RestartUnit(Systemctl(settings.systemctl), settings.units)]
+    every: list[Treatment] = [RestartUnit(systemctl, settings.units)]
     return {treatment.name: treatment for treatment in every}

@@ -39,6 +39,8 @@ class Pace:
         self.failures = 0
         missed = max(0, int((now - due) / self.interval_s))
         self._due = due + (missed + 1) * self.interval_s
+        if self._due <= now:  # the division was rounded
+            self._due += self.interval_s
         return self._due
 
     def after_failure(self, now: float) -> float:

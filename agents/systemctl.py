@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agents.programs import Ended, ProgramError, run
+from agents.programs import Ended, ProgramError, Programs
 
 PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "Result", "InvocationID", "TriggeredBy")
 _SUFFIXES = (".service", ".socket", ".mount", ".target", ".timer", ".path", ".automount", ".slice")
@@ -25,7 +25,8 @@ class Unit:
 class Systemctl:
     """The systemctl command. Every method blocks: call it in a thread."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, programs: Programs, command: Sequence[str]) -> None:
+        self._programs = programs
         self._command = tuple(command)
 
     def show(self, units: Sequence[str], deadline_s: float) -> tuple[Unit, ...]:
@@ -45,7 +46,7 @@ class Systemctl:
         return self._run(("restart", "--", unit), deadline_s)
 
     def _run(self, arguments: Sequence[str], deadline_s: float) -> Ended:
-        return run((*self._command, *arguments), deadline_s)
+        return self._programs.run((*self._command, *arguments), deadline_s)
 
 
 def unit_name(name: str) -> str:

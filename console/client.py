@@ -101,7 +101,9 @@ def _problem(error: urllib.error.HTTPError) -> str:
     try:
         problem = json.loads(error.read())
         said = problem.get("detail") or problem.get("title") or error.reason
-        wrong = [f"{e.get('pointer', '')} {e.get('detail', '')}" for e in problem.get("errors", [])]
-        return "; ".join([str(said), *wrong])
+        parts = [
+            f"{e.get('pointer', '')}: {e.get('detail', '')}" for e in problem.get("errors", [])
+        ]
+        return "\n  ".join([str(said), *parts])
     except (ValueError, AttributeError):
         return f"HTTP {error.code} {error.reason}"

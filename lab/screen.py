@@ -17,7 +17,7 @@ from common.clock import boottime, wall_text
 from lab.gather import WORDS, Gatherer
 from lab.watch import Entry
 
-_GATHER_S = 0.6
+_GATHER_S = 1.0
 _COLUMNS = 4
 _STYLES = {
     "healthy": "green",

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from http import HTTPStatus
 
 import structlog
 from pydantic import ValidationError
@@ -41,7 +42,8 @@ from supervisor.api.problems import MEDIA_TYPE, ProblemError
 from supervisor.api.sessions import Challenged, Refused, Sessions
 
 _log = structlog.get_logger(__name__)
-_MAX_TERM_DIGITS = 19
+_MAX_TERM = 2**63 - 1
+_PLAUSIBLE_TERMS = 2**20
 _SHOWN_ERRORS = 5
 _SAY_AGAIN_S = 60.0
 
@@ -109,19 +111,40 @@ class HeartbeatApp:
             body = await _request_body(scope, receive)
             received_ns = clock.wall_ns()  # t1: as soon as the beat is here
             claim = self._authenticated(scope, body)
-            beat = _parsed(body, claim.node)
-            nonce = self._judge(beat)
-            if nonce:
-                await self._challenge(send, claim, nonce)
-                return
-            self.connections.belongs_to(claim.node, (scope["client"], scope["server"]))
-            await self._reply(send, claim, beat, received_ns)
+            status, answered = self._take(claim, body, scope, received_ns)
         except ClientGoneError:
             self.counts[Beat.GONE] += 1
         except ProblemError as problem:
-            self._note(problem, scope, claim)
-            signature = self._signature(claim, problem.body()) if claim else ()
-            await refuse(send, receive, problem, signature)
+            await self._refuse(problem, claim, scope, receive, send)
+        except Exception:  # noqa: BLE001 - our own mistake must not cost the node its connection
+            _log.exception("heartbeat_failed", node=claim.node if claim else None)
+            detail = "the supervisor failed on this beat; its log says why"
+            ours = ProblemError(500, detail, kind=Beat.FAILED)
+            await self._refuse(ours, claim, scope, receive, send)
+        else:
+            media_type = "application/json" if status == HTTPStatus.OK else MEDIA_TYPE
+            await answer(send, status, answered, media_type, self._signature(claim, answered))
+
+    def _take(
+        self, claim: _Claim, body: bytes, scope: Scope, received_ns: int
+    ) -> tuple[HTTPStatus, bytes]:
+        """Deliver a fresh beat, or challenge it; return what to answer. Raises `ProblemError`."""
+        beat = _parsed(body, claim.node)
+        nonce = self._judge(beat)
+        if nonce:
+            self.counts[Beat.CHALLENGED] += 1
+            return HTTPStatus.UNAUTHORIZED, Challenge(nonce=nonce).model_dump_json().encode()
+        self.connections.belongs_to(claim.node, (scope["client"], scope["server"]))
+        content = self.deliver(beat)
+        self.counts[Beat.ACCEPTED] += 1
+        reply = Reply(
+            received_ns=received_ns,
+            sent_ns=clock.wall_ns(),  # t2: what is left to do takes microseconds
+            interval_s=content.interval_s,
+            commands=content.commands,
+            acknowledged=content.acknowledged,
+        )
+        return HTTPStatus.OK, reply.model_dump_json().encode()
 
     def _authenticated(self, scope: Scope, body: bytes) -> _Claim:
         """Prove who speaks, or raise `ProblemError`."""
@@ -140,7 +163,9 @@ class HeartbeatApp:
             what = "is not this node's" if signature else "is missing"
             detail = f"header {SIGNATURE_HEADER} {what}"
             raise ProblemError(401, detail, kind=Beat.BAD_SIGNATURE)
-        self.saw_term(claim.term)
+        # A node gone bad must not be able to use up all the terms there are.
+        if claim.term - self.term() <= _PLAUSIBLE_TERMS:
+            self.saw_term(claim.term)
         return claim
 
     def _judge(self, beat: Heartbeat) -> str:
@@ -152,28 +177,17 @@ class HeartbeatApp:
             raise ProblemError(409, verdict.detail, kind=verdict.why)
         return verdict.nonce if isinstance(verdict, Challenged) else ""
 
-    async def _challenge(self, send: Send, claim: _Claim, nonce: str) -> None:
-        self.counts[Beat.CHALLENGED] += 1
-        body = Challenge(nonce=nonce).model_dump_json().encode()
-        await answer(send, 401, body, MEDIA_TYPE, self._signature(claim, body))
-
-    async def _reply(self, send: Send, claim: _Claim, beat: Heartbeat, received_ns: int) -> None:
-        try:
-            content = self.deliver(beat)
-        except Exception as error:
-            _log.exception("heartbeat_delivery_failed", node=beat.node)
-            detail = "the supervisor failed on this beat; its log says why"
-            raise ProblemError(500, detail, kind=Beat.FAILED) from error
-        self.counts[Beat.ACCEPTED] += 1
-        reply = Reply(
-            received_ns=received_ns,
-            sent_ns=clock.wall_ns(),  # t2: what is left to do takes microseconds
-            interval_s=content.interval_s,
-            commands=content.commands,
-            acknowledged=content.acknowledged,
-        )
-        body = reply.model_dump_json().encode()
-        await answer(send, 200, body, "application/json", self._signature(claim, body))
+    async def _refuse(
+        self,
+        problem: ProblemError,
+        claim: _Claim | None,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        self._note(problem, scope, claim)
+        signature = self._signature(claim, problem.body()) if claim else ()
+        await refuse(send, receive, problem, signature)
 
     def _signature(self, claim: _Claim, body: bytes) -> list[tuple[bytes, bytes]]:
         """Sign an answer; bound to its request, it can't answer another."""
@@ -209,7 +223,8 @@ async def _request_body(scope: Scope, receive: Receive) -> bytes:
 
 
 def _is_term(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= _MAX_TERM_DIGITS
+    digits = text.isascii() and text.isdigit() and len(text) <= len(str(_MAX_TERM))
+    return digits and int(text) <= _MAX_TERM
 
 
 def _parsed(body: bytes, node: str) -> Heartbeat:

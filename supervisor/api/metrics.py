@@ -21,6 +21,8 @@ from supervisor.core.events import OverrideKind, Result
 from supervisor.core.liveness import Verdict
 from supervisor.core.status import IncidentState, Status
 
+_MOST_CONDITIONS = 64
+
 
 def package_version() -> str:
     """Return the installed version of this product."""
@@ -91,7 +93,7 @@ def _nodes(status: Status, wall_s: float) -> Iterable[Metric]:
         up.add_metric([node.name], float(node.verdict is Verdict.ALIVE))
         if node.beat_age_s is not None:
             beat.add_metric([node.name], wall_s - node.beat_age_s)
-        for one in node.conditions:
+        for one in node.conditions[:_MOST_CONDITIONS]:  # agents may name kinds of their own
             if one.status is not Truth.UNKNOWN:
                 condition.add_metric((node.name, one.kind), float(one.status is Truth.TRUE))
     yield from (info, up, condition, beat)

@@ -67,7 +67,7 @@ class _Bounded:
         self._running += 1
         try:
             body = await read_body(scope, receive, MAX_BODY_BYTES)
-            await self._app(_as_get(scope), _replayed(body, receive), send)
+            await self._app(_as_get(scope), _replayed(body, receive), _uncached(send))
         except ClientGoneError:
             return
         except ProblemError as problem:
@@ -83,6 +83,21 @@ def _as_get(scope: Scope) -> Scope:
     return scope
 
 
+def _uncached(send: Send) -> Send:
+    """Let nothing be kept by a cache, nor taken for another type than it says."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [
+                *(pair for pair in message["headers"] if pair[0] != b"cache-control"),
+                (b"cache-control", b"no-store"),
+                (b"x-content-type-options", b"nosniff"),
+            ]
+        await send(message)
+
+    return sending
+
+
 def _replayed(body: bytes, receive: Receive) -> Receive:
     """Hand out the body that was read, then whatever comes after it."""
     pending = [body]
@@ -96,8 +111,7 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 
 
 def _response(problem: ProblemError) -> Response:
-    headers = {**problem.headers, "Cache-Control": "no-store"}
-    return Response(problem.body(), problem.status, headers, MEDIA_TYPE)
+    return Response(problem.body(), problem.status, problem.headers, MEDIA_TYPE)
 
 
 async def _problem(_: Request, error: Exception) -> Response:

@@ -130,7 +130,7 @@ def _timeline(backend: Backend) -> APIRouter:
         return StreamingResponse(
             events(backend, reader, start),
             media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+            headers={"X-Accel-Buffering": "no"},
         )
 
     return routes

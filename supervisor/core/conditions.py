@@ -22,10 +22,12 @@ from supervisor.core.liveness import (
     Vitals,
     judge,
     read_signs,
+    seen_since,
     understood,
 )
 from supervisor.core.policy import Policy
 
+FORGET_S = 900.0
 SWITCH = "switch"  # the switch is watched like a node of this name
 
 # Verdict -> the condition that says so.
@@ -39,7 +41,10 @@ OURS_TO_SAY = frozenset(
     {*_VERDICT_KINDS.values(), "heartbeat_lost", "ssh_refused", "port_disabled"}
 )
 """Drawn from our own senses: a node that speaks can't say that it is silent."""
-_SSH_REFUSALS = {Ssh.RESET: "resets before its banner", Ssh.REFUSED: "refuses connections"}
+_SSH_REFUSALS: Mapping[str, str] = {
+    Ssh.RESET: "resets before its banner",
+    Ssh.REFUSED: "refuses connections",
+}
 
 PHRASES: Mapping[str, str] = {
     "root_read_only": "root read-only",
@@ -156,6 +161,7 @@ class Ward:
         switch = probes.get("switch_unreachable")
         return (
             patient.signs,
+            self._ssh_word(patient, now),
             self._confirmed(ssh),
             port and port.outcome,
             self._reports_stand(patient, now) and patient.reports,
@@ -169,8 +175,11 @@ class Ward:
     def _settle(self, name: str, patient: Patient, now: float) -> list[Change]:
         changes: list[Change] = []
         readings = dict(self._readings(name, patient, now))
-        for kind in patient.conditions:
-            readings.setdefault(kind, _NOTHING_FRESH)
+        for kind, condition in list(patient.conditions.items()):
+            if kind not in readings and _forgettable(condition, now):
+                del patient.conditions[kind]
+            else:
+                readings.setdefault(kind, _NOTHING_FRESH)
         for kind, reading in readings.items():
             known = patient.conditions.get(kind)
             changed = known is None or known.status is not reading.status
@@ -191,18 +200,25 @@ class Ward:
         yield "heartbeat_lost", _heartbeat(patient)
         for verdict, kind in _VERDICT_KINDS.items():
             yield kind, self._of_verdict(patient, verdict)
-        yield "ssh_refused", self._ssh(patient)
+        yield "ssh_refused", self._ssh(patient, now)
         yield "port_disabled", _port_disabled(patient)
         yield from self._reported(patient, now)
 
-    def _ssh(self, patient: Patient) -> Reading:
-        ssh = patient.signs.ssh
-        evidence = patient.vitals.probes.get("ssh_banner")
-        if ssh is Ssh.BANNER:
+    def _ssh(self, patient: Patient, now: float) -> Reading:
+        """What the door says, whether or not beats arrive."""
+        ssh = self._ssh_word(patient, now)
+        if ssh == Ssh.BANNER:
             return Reading(Truth.FALSE, "gave its banner")
-        if ssh in _SSH_REFUSALS and self._confirmed(evidence):
+        if (
+            ssh
+            and ssh in _SSH_REFUSALS
+            and self._confirmed(patient.vitals.probes.get("ssh_banner"))
+        ):
             return Reading(Truth.TRUE, f"ssh {_SSH_REFUSALS[ssh]}, time after time")
-        return Reading(Truth.UNKNOWN, f"ssh: {ssh}")
+        return Reading(Truth.UNKNOWN, f"ssh: {ssh or Ssh.UNKNOWN}")
+
+    def _ssh_word(self, patient: Patient, now: float) -> str | None:
+        return seen_since(patient.vitals, "ssh_banner", now - self._policy.evidence_ttl_s)
 
     def _of_verdict(self, patient: Patient, verdict: Verdict) -> Reading:
         signs, evidence = patient.signs, patient.vitals.probes.get("ssh_banner")
@@ -231,6 +247,11 @@ class Ward:
         evidence = patient.vitals.probes.get("switch_unreachable")
         if evidence and now - evidence.at <= self._policy.evidence_ttl_s:
             yield "switch_unreachable", Reading(Truth(evidence.outcome), evidence.detail)
+
+
+def _forgettable(condition: Condition, now: float) -> bool:
+    """A kind nobody has spoken of for long: agents choose the names, so they must not pile up."""
+    return condition.status is Truth.UNKNOWN and now - condition.since > FORGET_S
 
 
 def take_reports(patient: Patient, observations: tuple[Observation, ...]) -> bool:

@@ -5,6 +5,8 @@ Rules
 - A heartbeat is lost after a *patience* that grows with how irregular the arrivals were, and
   with our own doubt of ourselves.
 - An open port proves a kernel, not a userland: the ssh banner decides.
+- Once beats are lost, only looks made since the last beat count: what was seen before the
+  silence says nothing about it.
 - Power is the last witness: silent and unpowered is another illness than silent at full draw.
 """
 
@@ -195,12 +197,16 @@ def _mean_plus_deviations(values: deque[float], deviations: float) -> float:
 
 def read_signs(vitals: Vitals, now: float, started_at: float, policy: Policy) -> Signs:
     """Reduce what is known of a node, as of `now`, to one word per sense."""
-    ttl = policy.evidence_ttl_s
-    ssh = _fresh(vitals, "ssh_banner", now, ttl)
-    words = {ssh, _fresh(vitals, "tcp", now, ttl), _fresh(vitals, "icmp", now, ttl)}
-    port = _fresh(vitals, "port", now, policy.port_ttl_s)
+    beats = _beats(vitals, now, started_at, policy)
+    silent_since = vitals.last_beat if beats is Beats.LOST else None
+
+    def word(kind: str, ttl: float) -> str | None:
+        return seen_since(vitals, kind, max(now - ttl, silent_since or float("-inf")))
+
+    ssh, tcp, icmp = (word(kind, policy.evidence_ttl_s) for kind in ("ssh_banner", "tcp", "icmp"))
+    port, words = word("port", policy.port_ttl_s), {ssh, tcp, icmp}
     return Signs(
-        _beats(vitals, now, started_at, policy),
+        beats,
         Ssh(ssh) if ssh else Ssh.UNKNOWN,
         _kernel(words - {None}),
         Power(port) if port else Power.UNKNOWN,
@@ -221,8 +227,7 @@ def _kernel(words: set[str | None]) -> Kernel:
     return Kernel.SILENT if words <= {"nothing"} else Kernel.ANSWERS
 
 
-def _fresh(vitals: Vitals, kind: str, now: float, ttl: float) -> str | None:
+def seen_since(vitals: Vitals, kind: str, since: float) -> str | None:
+    """Return a probe's latest word, unless it is older than that."""
     evidence = vitals.probes.get(kind)
-    if evidence is None or now - evidence.at > ttl:
-        return None
-    return evidence.outcome
+    return evidence.outcome if evidence and evidence.at >= since else None

@@ -9,7 +9,7 @@ from supervisor.core.conditions import SWITCH, Patient, phrase
 from supervisor.core.incidents import Incident
 from supervisor.core.liveness import Beats, Verdict
 from supervisor.core.planner import Planner
-from supervisor.core.rails import Situation, describe
+from supervisor.core.rails import Rail, Situation, describe
 from supervisor.core.runbooks import held_for
 from supervisor.core.status import (
     ConditionStatus,
@@ -64,7 +64,7 @@ def draw(given: Situation, planner: Planner, counts: Counts) -> Status:
         tuple(_overrides(given)),
         _reachable(given.ward[SWITCH]),
         dict(counts.actions),
-        dict(counts.refusals),
+        {str(rail): counts.refusals.get(rail, 0) for rail in Rail},
         dict(counts.incidents),
     )
 

@@ -59,7 +59,7 @@ class Memory:
         head = self._journal.timeline.append_all(
             Event(n.kind, n.text, n.node or "", n.incident or "", dict(n.data)) for n in notes
         )
-        written = self._journal.timeline.tail(len(notes), since_seq=head - len(notes))
+        written = self._journal.timeline.after(head - len(notes), len(notes))
         return [as_shown(entry) for entry in written]
 
     def restore(self, now: float) -> Restored:
@@ -99,8 +99,8 @@ class Memory:
         return {**stored["record"], "timeline": story}
 
     def entries(self, since: int, limit: int) -> list[Mapping[str, Any]]:
-        """Return timeline entries after `since`, oldest first."""
-        return [as_shown(entry) for entry in self._journal.timeline.tail(limit, since)]
+        """Return the first `limit` timeline entries after `since`, oldest first."""
+        return [as_shown(entry) for entry in self._journal.timeline.after(since, limit)]
 
 
 class StoredHistory:

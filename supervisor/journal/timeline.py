@@ -92,6 +92,14 @@ class Timeline:
         )
         return [_entry(row) for row in reversed(rows)]
 
+    def after(self, seq: int, limit: int) -> list[Entry]:
+        """Return the first `limit` entries after `seq`, oldest first."""
+        rows = self._database.rows(
+            f"SELECT {_COLUMNS} FROM timeline WHERE seq > ? ORDER BY seq LIMIT ?",  # noqa: S608 - constant
+            (seq, limit),
+        )
+        return [_entry(row) for row in rows]
+
     def of_incident(self, incident: str, limit: int = 1000) -> list[Entry]:
         """Return the last `limit` entries of one incident, oldest first."""
         rows = self._database.rows(

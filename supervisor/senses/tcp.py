@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 REFUSED: Final = "refused"
+RESET: Final = "reset"
 NOTHING: Final = "nothing"
 _log = structlog.get_logger(__name__)
 _SILENCE = {
@@ -22,7 +23,7 @@ _SILENCE = {
     errno.ENETDOWN,
     errno.ETIMEDOUT,
 }
-_RESETS = {errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED}
+_RESETS = {errno.ECONNRESET, errno.ECONNABORTED}
 _READ_LIMIT = 4096
 
 
@@ -32,7 +33,7 @@ class OwnFaultError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """No connection: `refused` by a living kernel, or `nothing` came back."""
+    """No connection: `refused` or `reset` by a living kernel, or `nothing` came back."""
 
     outcome: str
     detail: str
@@ -58,8 +59,10 @@ async def connect(host: str, port: int, timeout_s: float, source: str = "") -> C
         detail = describe(error) if error.errno else f"no answer within {timeout_s:g} s"
         return Failed(NOTHING, detail)
     except OSError as error:
-        if error.errno in _RESETS:
+        if error.errno == errno.ECONNREFUSED:
             return Failed(REFUSED, describe(error))
+        if error.errno in _RESETS:  # accepted, and reset before we could even look
+            return Failed(RESET, describe(error))
         if error.errno in _SILENCE:
             return Failed(NOTHING, describe(error))
         raise OwnFaultError(describe(error)) from error

@@ -7,7 +7,7 @@ import io
 import itertools
 import json
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,7 @@ from supervisor.api.operators import build
 from supervisor.api.server import ApiServer
 from supervisor.api.sessions import Sessions
 from supervisor.api.tokens import Tokens
+from supervisor.core.effects import Effect
 from supervisor.core.events import Event
 from supervisor.core.status import Status
 from tests.supervisor.pictures import a_node, a_status
@@ -155,6 +156,8 @@ class World:
     ready: bool = True
     content: ReplyContent = field(default_factory=lambda: ReplyContent(interval_s=1.0))
     deliver: Callable[[Heartbeat], None] = lambda _: None
+    effects: Sequence[Effect] = ()
+    terms: list[int] = field(default_factory=list)
 
 
 class MemoryHistory:
@@ -189,8 +192,9 @@ async def serve_api(sockets: list[socket.socket]) -> AsyncIterator[Api]:
         beats.append(beat)
         return world.content
 
-    async def submit(event: Event) -> None:
+    async def submit(event: Event) -> Sequence[Effect]:
         events.append(event)
+        return world.effects
 
     connections = Connections(lost.append)
     heartbeat = HeartbeatApp(
@@ -199,6 +203,7 @@ async def serve_api(sockets: list[socket.socket]) -> AsyncIterator[Api]:
         Sessions(lambda: next(nonces)),
         connections,
         term=lambda: TERM,
+        saw_term=world.terms.append,
     )
     backend = Backend(
         cluster=Cluster("test", "UTC", "127.0.0.0/8", Switch("switch", "127.0.0.9"), nodes),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import aiohttp
 import pytest
 
-from common.signing import NodeKeys
+from common.signing import Direction, NodeKeys, sign
 from common.wire import (
     HEARTBEAT_PATH,
     MAX_BODY_BYTES,
@@ -131,6 +131,12 @@ def bad_term(agent: Agent) -> tuple[bytes, dict[str, str]]:
     return body, agent.headers(body, Pimedic_Term="seven")
 
 
+def vast_term(agent: Agent) -> tuple[bytes, dict[str, str]]:
+    """A term beyond what a database can count."""
+    body = agent.body()
+    return body, agent.headers(body, Pimedic_Term=str(2**63))
+
+
 def no_node(agent: Agent) -> tuple[bytes, dict[str, str]]:
     """No word about who speaks."""
     body = agent.body()
@@ -152,6 +158,7 @@ BAD = [
     (not_a_number, 422, "bad_schema"),
     (foreign_body, 422, "node_mismatch"),
     (bad_term, 400, "bad_headers"),
+    (vast_term, 400, "bad_headers"),
     (no_node, 400, "bad_headers"),
 ]
 
@@ -191,6 +198,27 @@ async def test_a_replayed_beat_is_refused_byte_for_byte(api: Api) -> None:
     assert (await agent.post(body)).status == 200
     again = await agent.post(body)
     assert (again.status, again.genuine) == (409, True)
+
+
+@pytest.mark.parametrize(("term", "told"), [(9, [9]), (TERM + 2**20 + 1, []), (2**63 - 1, [])])
+async def test_a_newer_term_is_told_if_it_is_plausible(
+    api: Api, term: int, told: list[int]
+) -> None:
+    """An agent may know a predecessor's term; a node gone bad can't use up all the terms."""
+    agent = api.agent()
+    body = agent.body()
+    signature = sign(agent.keys, Direction.TO_SUPERVISOR, HEARTBEAT_PATH, term, body)
+    headers = agent.headers(body, Pimedic_Term=str(term), Pimedic_Signature=signature)
+    assert (await agent.post(body, headers)).status == 401
+    assert api.world.terms == told
+
+
+async def test_an_unsigned_term_is_not_told(api: Api) -> None:
+    """Whoever can't sign can't say anything."""
+    agent = api.agent()
+    body, headers = changed_term(agent)
+    await agent.post(body, headers)
+    assert api.world.terms == []
 
 
 async def test_an_old_session_is_challenged_without_disturbing_the_new_one(api: Api) -> None:

@@ -41,7 +41,7 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str) -> None:
     path = a_file(tmp_path, f"# one\n{line}\n")
     with pytest.raises(TokensError, match=rf"{path}:2: expected NAME sha256:HEX") as caught:
         load_tokens(path)
-    assert line not in str(caught.value)
+    assert line not in str(caught.value).removeprefix(str(path))
 
 
 def test_a_name_has_one_token(tmp_path: Path) -> None:
