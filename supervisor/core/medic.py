@@ -12,7 +12,7 @@ from typing import assert_never
 from common.observations import Truth
 from common.topology import Cluster
 from supervisor.core.conditions import SWITCH, Change, Ward, phrase, take_reports
-from supervisor.core.diagnosis import Explanation, explain
+from supervisor.core.diagnosis import SILENT, Explanation, explain
 from supervisor.core.effects import (
     Action,
     Effect,
@@ -88,6 +88,7 @@ class Medic:
         self._planner = Planner(cluster, runbooks, policy)
         self._manual: dict[str, _ByHand] = {}
         self._explanations: Mapping[str, Explanation] = {}
+        self._explained_at: dict[tuple[str, str], float] = {}
         self._sick: frozenset[str] = frozenset()
         self._tally = Tally()
         restored = restored or Restored()
@@ -158,14 +159,18 @@ class Medic:
             if note := _change_note(change):
                 yield note
         self._explanations = explain(self._cluster, self._ward, self._planner.breaking())
-        self._sick = frozenset(self._unexplained())
+        for node, explanation in self._explanations.items():
+            if explanation.root in self._planner.incidents:
+                self._explained_at.update({(node, kind): now for kind in explanation.kinds})
+        self._sick = frozenset(self._unexplained()) - self._planner.given_up()
         yield from self._planner.advance(self._situation(now))
 
     def _unexplained(self) -> Iterator[str]:
+        """Yield the silent nodes. One that gives its ssh banner isn't: our way to it is fine."""
         for node in self._cluster.nodes:
-            explanation = self._explanations.get(node)
-            kinds = self._ward[node].true_kinds - (explanation.kinds if explanation else set())
-            if kinds & {"heartbeat_lost", "hung", "unpowered", "unreachable"}:
+            explanation, true = self._explanations.get(node), self._ward[node].true_kinds
+            kinds = true - (explanation.kinds if explanation else set())
+            if kinds & SILENT and "agent_down" not in true:
                 yield node
 
     def _situation(self, now: float) -> Situation:
@@ -182,7 +187,9 @@ class Medic:
             tuple(self._overrides.values()),
             tuple(self._planner.incidents.values()),
             self._planner.orders.past,
+            self._explained_at,
             self._sick,
+            self._planner.given_up(),
             frozenset(treated | {one.action.node for one in self._manual.values()}),
         )
 

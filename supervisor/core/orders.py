@@ -35,6 +35,10 @@ class Orders:
             incident.step, incident.attempt = incident.step + 1, 0
         return None
 
+    def tried(self, incident: Incident) -> bool:
+        """Tell whether anything was really done for it."""
+        return any(past.id.startswith(f"{incident.id}.") for past in self.past)
+
     def propose(
         self, incident: Incident, node: Node, runbook: Runbook, step: Step, given: Situation
     ) -> Iterator[Effect]:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 
 from common.observations import Truth
 from common.topology import Cluster, Node, Service
-from supervisor.core.diagnosis import Explanation, is_cause
+from supervisor.core.diagnosis import doubtful_upstream, is_cause
 from supervisor.core.effects import Effect, NoteKind
 from supervisor.core.events import ActionEnded, Result
 from supervisor.core.incidents import Incident
@@ -26,7 +26,7 @@ from supervisor.core.orders import Orders
 from supervisor.core.policy import Policy
 from supervisor.core.proof import DEPENDENTS, cure_in_words, missing_proof
 from supervisor.core.rails import Situation, describe
-from supervisor.core.runbooks import Runbook, choose, held_for
+from supervisor.core.runbooks import Runbook, choose
 from supervisor.core.status import IncidentState
 from supervisor.core.story import escalated, listed, note, recovered, saved
 
@@ -47,6 +47,14 @@ class Planner:
         """Return, for each node with an open incident, the services its illness breaks."""
         return {node: incident.breaks for node, incident in self.incidents.items()}
 
+    def given_up(self) -> frozenset[str]:
+        """Return the nodes that were treated in vain, and a person was called."""
+        return frozenset(
+            node
+            for node, incident in self.incidents.items()
+            if incident.state is IncidentState.ESCALATED and self.orders.tried(incident)
+        )
+
     def advance(self, given: Situation) -> Iterator[Effect]:
         """Open what must be opened, and move every incident on."""
         for node in self._cluster:
@@ -62,9 +70,13 @@ class Planner:
     def _maybe_open(self, node: Node, given: Situation) -> Iterator[Effect]:
         patient = given.ward[node.name]
         chosen = choose(self.runbooks.values(), node, patient, _explained(node, given))
-        if not chosen or held_for(patient, chosen[1], given.now) < chosen[0].confirm_s:
+        if not chosen or given.held_for(node.name, chosen[1]) < chosen[0].confirm_s:
             return
         runbook, kinds = chosen
+        if doubtful_upstream(self._cluster, given.ward, node.name, kinds):
+            return  # who could explain it hasn't been heard: there is time
+        if given.thaw_left(node.name, kinds) > 0:
+            return
         incident = Incident(
             f"inc-{self.next_number:04d}",
             node.name,
@@ -123,7 +135,7 @@ class Planner:
         yield from self._rediagnose(incident, node, given)
         patient, runbook = given.ward[node.name], self.runbooks[incident.runbook]
         kinds = frozenset(incident.symptoms) & patient.true_kinds
-        if not kinds or held_for(patient, kinds, given.now) < runbook.hold_s:
+        if not kinds or given.held_for(node.name, kinds) < runbook.hold_s:
             return
         if incident.retry_at and given.now < incident.retry_at:
             return
@@ -198,9 +210,10 @@ def _explained(node: Node, given: Situation) -> frozenset[str]:
 
 
 def _absorbed_by(incident: Incident, given: Situation) -> str | None:
-    """Return the node that turned out to explain all of this incident's symptoms."""
-    explanation: Explanation | None = given.explanations.get(incident.node)
+    """Return the node whose own incident turned out to explain all of this one's symptoms."""
+    explanation = given.explanations.get(incident.node)
     true = frozenset(incident.symptoms) & given.ward[incident.node].true_kinds
-    if explanation and true and true <= explanation.kinds:
+    patients = {other.node for other in given.incidents}
+    if explanation and explanation.root in patients and true and true <= explanation.kinds:
         return explanation.root
     return None

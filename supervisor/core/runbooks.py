@@ -87,8 +87,3 @@ def choose(
         if kinds := runbook.trigger(node, patient, explained):
             return runbook, kinds
     return None
-
-
-def held_for(patient: Patient, kinds: frozenset[str], now: float) -> float:
-    """Return for how long, in seconds, the oldest of `kinds` has been true."""
-    return max((now - patient.conditions[kind].since for kind in kinds), default=0.0)

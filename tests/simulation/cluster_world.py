@@ -64,6 +64,7 @@ class World:
         self.effects: list[tuple[float, Effect]] = []
         self.frozen_until: dict[str, float] = {}
         self.link = True  # the supervisor's own way to everything
+        self.nodes_without_agent: set[str] = set()
         self.answer = True  # whether actuators report back
         self.medic = Medic(CLUSTER, RUNBOOKS, self.policy, self.now)
         self.probe()
@@ -145,7 +146,8 @@ class World:
             self.kill(node.name)
             if self.revives(node):
                 node.back_at = self.now + self.boot_s
-        if action.treatment is Treatment.RESTART_AGENT and node.ssh == "banner":
+        installed = node.name not in self.nodes_without_agent
+        if action.treatment is Treatment.RESTART_AGENT and node.ssh == "banner" and installed:
             node.beating = True
         if self.answer:
             self.feed(ActionEnded(action.id, self.power_result, "told by the world"))
