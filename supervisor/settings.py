@@ -58,6 +58,9 @@ class HeartbeatTable(_Table):
     """[heartbeat]: how often agents report."""
 
     interval_s: Annotated[float, Field(ge=0.1, le=60)] = 1.0
+    first_beat_s: Annotated[float, Field(ge=0)] = 60.0
+    """After its own start the supervisor awaits a node's first beat for this long: after a power
+    cut in the lab everything boots at once."""
 
 
 class SensesTable(_Table):
