@@ -75,7 +75,7 @@ class SensesTable(_Table):
 class SwitchTable(_Table):
     """[switch]: how power is switched."""
 
-    off_s: Annotated[float, Field(ge=0.05)] = 10.0
+    off_s: Annotated[float, Field(ge=1, le=30)] = 10.0
     """A Pi's inrush circuit may not restart after less than a second without power."""
     atomic: bool = True
     """Use `swctrl poe restart`; false: one detached off-sleep-on line."""
