@@ -42,9 +42,10 @@ from supervisor.core.orders import ACTUATOR_GRACE_S
 from supervisor.core.picture import draw
 from supervisor.core.planner import Planner
 from supervisor.core.policy import Policy
-from supervisor.core.rails import Proposal, Situation, refusals
+from supervisor.core.rails import Proposal, refusals
 from supervisor.core.restoring import Restored, remember
 from supervisor.core.runbooks import Runbook
+from supervisor.core.situation import Situation
 from supervisor.core.status import Status
 
 __all__ = ["Medic", "Restored", "Tally"]

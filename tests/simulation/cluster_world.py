@@ -1,6 +1,6 @@
 """A small deterministic world for the core: the real inventory, virtual time, no I/O.
 
-Each node is alive or not, each tick of 0.25 s lets due beats and probes reach the medic, and
+Each node is alive or not, each tick lets due beats and probes reach the medic, and
 power cycles that the medic orders really revive what can be revived.
 """
 
@@ -21,7 +21,6 @@ from supervisor.runbook_files import load_runbooks
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 CLUSTER = load_cluster(CONFIG / "cluster.toml")
 RUNBOOKS = load_runbooks(CONFIG / "runbooks")
-TICK = 0.25
 NETBOOTED = CLUSTER.dependents("pi_login")
 
 
@@ -38,11 +37,17 @@ class VirtualNode:
     power: str = "on"
     read_only: bool = False
     back_at: float | None = None
+    failed_units: tuple[str, ...] = ()
 
     def report(self) -> tuple[Observation, ...]:
         outcome = "true" if self.read_only else "false"
         detail = "superblock emergency_ro" if self.read_only else "rw"
-        return (Observation(Sense.AGENT, self.name, "root_read_only", outcome, "/", detail),)
+        read_only = Observation(Sense.AGENT, self.name, "root_read_only", outcome, "/", detail)
+        units = (
+            Observation(Sense.AGENT, self.name, "unit_failed", "true", unit)
+            for unit in self.failed_units
+        )
+        return (read_only, *units)
 
 
 @dataclass
@@ -53,6 +58,7 @@ class World:
     policy: Policy = field(default_factory=Policy)
     loss: float = 0.0
     boot_s: float = 20.0
+    tick_s: float = 0.25  # as the daemon; long stories may go by the second
     revives: Callable[[VirtualNode], bool] = lambda _node: True
     power_result: Result = Result.SUCCEEDED
 
@@ -64,6 +70,7 @@ class World:
         self.effects: list[tuple[float, Effect]] = []
         self.frozen_until: dict[str, float] = {}
         self.link = True  # the supervisor's own way to everything
+        self.results: dict[Treatment, Result] = {}
         self.nodes_without_agent: set[str] = set()
         self.answer = True  # whether actuators report back
         self.medic = Medic(CLUSTER, RUNBOOKS, self.policy, self.now)
@@ -97,7 +104,7 @@ class World:
             self.tick()
 
     def tick(self) -> None:
-        self.now = round(self.now + TICK, 6)
+        self.now = round(self.now + self.tick_s, 6)
         for node in self.nodes.values():
             if node.back_at is not None and self.now >= node.back_at:
                 self._boot(node)
@@ -150,7 +157,8 @@ class World:
         if action.treatment is Treatment.RESTART_AGENT and node.ssh == "banner" and installed:
             node.beating = True
         if self.answer:
-            self.feed(ActionEnded(action.id, self.power_result, "told by the world"))
+            result = self.results.get(action.treatment, self.power_result)
+            self.feed(ActionEnded(action.id, result, "told by the world"))
 
     # --- what befalls nodes -------------------------------------------------------------------
 
@@ -179,6 +187,7 @@ class World:
         node.boot, node.booted_at, node.back_at = node.boot + 1, self.now, None
         node.read_only, node.power = False, "on"
         self.thaw(node.name)
+        node.beating = node.name not in self.nodes_without_agent
         if node.name == "pi_login":
             self.thaw(*NETBOOTED)
 
