@@ -20,6 +20,7 @@ from supervisor.core.liveness import (
     Ssh,
     Verdict,
     Vitals,
+    is_dark,
     judge,
     read_signs,
     seen_since,
@@ -107,6 +108,8 @@ class Patient:
     drawn_from: tuple[object, ...] = ()
     """The evidence that the conditions were last drawn from; unchanged, so are they."""
     conditions: dict[str, Condition] = field(default_factory=dict)
+    dark_at: float | None = None
+    """When it last was dark: silent at every sense, or without power."""
     true_kinds: frozenset[str] = frozenset()
     """The conditions that are true; kept up to date by the ward."""
 
@@ -146,6 +149,8 @@ class Ward:
             patient = self.patients[name]
             if name != SWITCH:
                 signs = read_signs(patient.vitals, now, self._started_at, self._policy)
+                if is_dark(signs):
+                    patient.dark_at = now
                 if signs != patient.signs:
                     patient.signs, patient.verdict = signs, judge(signs)
             evidence = self._evidence(patient, now)
