@@ -201,8 +201,7 @@ class Medic:
         nap, self._last_now = now - self._last_now, now
         if nap <= self._policy.nap_s:
             return
-        for patient in self._ward.patients.values():
-            patient.vitals.forgive(nap)
+        self._ward.forgive(nap)
         self._doubt_until = now + self._policy.doubt_s
         self._doubt = f"the supervisor itself stood still for {nap:.1f} s"
         yield Note(NoteKind.SELF_DOUBT, f"{self._doubt}; nobody is blamed for it", None, None)

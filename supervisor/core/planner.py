@@ -79,7 +79,7 @@ class Planner:
 
     def _maybe_open(self, node: Node, given: Situation) -> Iterator[Effect]:
         patient = given.ward[node.name]
-        if not (called_for := self._called_for(node, given)):
+        if not patient.true_kinds or not (called_for := self._called_for(node, given)):
             return
         runbook, kinds = called_for
         if given.held_for(node.name, runbook, kinds) < runbook.confirm_s:

@@ -11,13 +11,13 @@ from enum import StrEnum
 
 from common.observations import Truth
 from common.topology import Node
-from supervisor.core.conditions import SWITCH, phrase
+from supervisor.core.conditions import NEVER, SWITCH, phrase
 from supervisor.core.diagnosis import doubtful_upstream, suspects
 from supervisor.core.effects import Treatment
 from supervisor.core.incidents import Incident
 from supervisor.core.liveness import Power
 from supervisor.core.runbooks import Runbook
-from supervisor.core.situation import NEVER, Situation
+from supervisor.core.situation import Situation
 
 _MUST_BOOT = frozenset({"heartbeat_lost"})
 """What a node will show that is taken down while its provider can't let it boot."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from common.topology import Cluster
-from supervisor.core.conditions import Ward
+from supervisor.core.conditions import NEVER, Ward
 from supervisor.core.diagnosis import Explanation
 from supervisor.core.events import Override, OverrideKind
 from supervisor.core.incidents import Incident
@@ -12,8 +12,6 @@ from supervisor.core.ledger import Ledger
 from supervisor.core.liveness import is_dark
 from supervisor.core.policy import Policy
 from supervisor.core.runbooks import Runbook
-
-NEVER = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
