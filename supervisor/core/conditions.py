@@ -112,7 +112,7 @@ class Patient:
     """The evidence that the conditions were last drawn from; unchanged, so are they."""
     conditions: dict[str, Condition] = field(default_factory=dict)
     dark_at: float | None = None
-    """When it last was dark: silent at every sense, or without power."""
+    """When it last left the dark: silent at every sense, or without power."""
     true_kinds: frozenset[str] = frozenset()
     """The conditions that are true; kept up to date by the ward."""
 
@@ -171,9 +171,9 @@ class Ward:
                 continue
             if name != SWITCH:
                 signs = read_signs(patient.vitals, now, self._started_at, self._policy)
-                if is_dark(signs):
-                    patient.dark_at = now
                 if signs != patient.signs:
+                    if is_dark(patient.signs):
+                        patient.dark_at = now
                     patient.signs, patient.verdict = signs, judge(signs)
             evidence = self._evidence(patient, now)
             if evidence != patient.drawn_from:
