@@ -23,6 +23,7 @@ from supervisor.core.effects import (
 )
 from supervisor.core.events import (
     ActionEnded,
+    ActRequested,
     Beat,
     Event,
     Observed,
@@ -88,8 +89,8 @@ class TroubledWorld:
         self.machines = {name: Machine(name) for name in CLUSTER.nodes}
         self.well_since = dict.fromkeys(CLUSTER.nodes, self.now)
         self.loss = self.random.choice([0.0, 0.0, 0.1, 0.3])
-        self.link = True  # the supervisor's own way to everything
-        self.switch = True
+        self.link_out_until = 0.0  # the supervisor's own way to everything
+        self.switch_out_until = 0.0
         self.hands_work = False
         self.boots = 0
         self.store: dict[tuple[str, str], dict[str, object]] = {}
@@ -158,15 +159,16 @@ class TroubledWorld:
             self.tell(Beat(machine.name, boot, uptime, 1.0, (report,)))
 
     def _probe(self) -> None:
-        reach = self.link and self.switch
-        seen = [Observation(Sense.SWITCH, "switch", "switch_unreachable", str(not reach).lower())]
+        seen = [
+            Observation(Sense.SWITCH, "switch", "switch_unreachable", str(not self.switch).lower())
+        ]
         for machine in self.machines.values():
             _, ssh, tcp, port = SEEN[self.fault_of(machine)]
             lost = not self.link or self.random.random() < self.loss
             looks = {"ssh_banner": "nothing" if lost else ssh, "tcp": "nothing" if lost else tcp}
             for kind, outcome in looks.items():
                 seen.append(Observation(Sense.PROBE, machine.name, kind, outcome))
-            if reach:
+            if self.switch:
                 seen.append(Observation(Sense.SWITCH, machine.name, "port", port))
         self.tell(Observed(tuple(seen)))
 
@@ -203,7 +205,7 @@ class TroubledWorld:
 
     def _begin(self, action: Action) -> None:
         power = action.treatment.cuts_power
-        if power and not (self.link and self.switch):
+        if power and not self.switch:
             result, effective = Result.NOT_SENT, False
         elif self.hands_work:
             result, effective = Result.SUCCEEDED, True
@@ -254,9 +256,10 @@ class TroubledWorld:
                 *[self.crash_soon] * 2,
                 self.nap,
                 self.pause,
+                self.a_person_cycles,
                 self.agents_stall,
-                self.switch_comes_or_goes,
-                self.link_comes_or_goes,
+                self.switch_goes,
+                self.link_goes,
             ]
         )()
 
@@ -267,7 +270,7 @@ class TroubledWorld:
         self.befall(LOGIN, self.random.choice(LOGINS_OWN))
 
     def several_fall_ill(self) -> None:
-        for name in self.random.sample(list(PATIENTS), self.random.randint(2, 6)):
+        for name in self.random.sample(list(PATIENTS), self.random.randint(2, 4)):
             self.befall(name, self.random.choice(CURABLE))
 
     def a_port_is_disabled(self) -> None:
@@ -285,11 +288,23 @@ class TroubledWorld:
         for name in self.random.sample(list(CLUSTER.nodes), 5):
             self.machines[name].stalled_until = self.now + 10
 
-    def switch_comes_or_goes(self) -> None:
-        self.switch = not self.switch
+    def a_person_cycles(self) -> None:
+        number, node = len(self.trace), self.random.choice(list(PATIENTS))
+        self.tell(ActRequested(f"r{number}", node, "power_cycle", "ada", "stuck"))
 
-    def link_comes_or_goes(self) -> None:
-        self.link = not self.link
+    def switch_goes(self) -> None:
+        self.switch_out_until = self.now + self.random.randint(5, 200)
+
+    def link_goes(self) -> None:
+        self.link_out_until = self.now + self.random.randint(5, 200)
+
+    @property
+    def link(self) -> bool:
+        return self.now >= self.link_out_until
+
+    @property
+    def switch(self) -> bool:
+        return self.link and self.now >= self.switch_out_until
 
     def befall(self, name: str, fault: str) -> None:
         machine = self.machines[name]
@@ -308,7 +323,8 @@ class TroubledWorld:
 
     def calm(self) -> None:
         """From now on nothing new goes wrong, and hands do what they are told."""
-        self.hands_work = self.link = self.switch = True
+        self.hands_work = True
+        self.link_out_until = self.switch_out_until = 0.0
         self.crash_before, self.loss = None, 0.0
         for override_id in list(self.overrides):
             self.tell(OverrideLifted(override_id, "ada"))
@@ -330,16 +346,19 @@ class TroubledWorld:
     # --- promises -----------------------------------------------------------------------------
 
     def _check_act(self, action: Action) -> None:
+        """A person's order is bound by little; what pimedic does by itself, by every promise."""
         node, machine = CLUSTER.nodes[action.node], self.machines[action.node]
         for override in self.overrides.values():
             in_force = override.until is None or override.until > self.now
-            covered = override.covers(node.name, node.groups, action.runbook)
+            covered = action.runbook and override.covers(node.name, node.groups, action.runbook)
             assert not (in_force and covered), f"{action} under {override}"
         if action.runbook:
             self._check_budget(action)
         if not action.treatment.takes_node_down:
             return
         assert not node.protected, action
+        if not action.runbook:
+            return  # people know what they do
         well_s = self.now - self.well_since[node.name]
         assert well_s < SURELY_WELL_S, f"{action}: well for {well_s:.0f} s"
         assert self.fault_of(machine) not in {"frozen", "disabled"}, (action, machine)
