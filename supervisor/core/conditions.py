@@ -20,6 +20,7 @@ from supervisor.core.liveness import (
     Ssh,
     Verdict,
     Vitals,
+    is_dark,
     judge,
     read_signs,
     seen_since,
@@ -110,6 +111,8 @@ class Patient:
     drawn_from: tuple[object, ...] = ()
     """The evidence that the conditions were last drawn from; unchanged, so are they."""
     conditions: dict[str, Condition] = field(default_factory=dict)
+    dark_at: float | None = None
+    """When it last left the dark: silent at every sense, or without power."""
     true_kinds: frozenset[str] = frozenset()
     """The conditions that are true; kept up to date by the ward."""
 
@@ -169,6 +172,8 @@ class Ward:
             if name != SWITCH:
                 signs = read_signs(patient.vitals, now, self._started_at, self._policy)
                 if signs != patient.signs:
+                    if is_dark(patient.signs):
+                        patient.dark_at = now
                     patient.signs, patient.verdict = signs, judge(signs)
             evidence = self._evidence(patient, now)
             if evidence != patient.drawn_from:

@@ -5,7 +5,7 @@ Rules
 - A heartbeat is lost after a *patience* that grows with how irregular the arrivals were, and
   with our own doubt of ourselves.
 - An open port proves a kernel, not a userland: the ssh banner decides.
-- Once beats are lost, only looks made since the last beat count: what was seen before the
+- Once beats are lost, only looks made since the first missing one count: what was seen before the
   silence says nothing about it.
 - Power is the last witness: silent and unpowered is another illness than silent at full draw.
 """
@@ -66,6 +66,12 @@ class Power(StrEnum):
     OFF = "off"
     DISABLED = "disabled"  # administratively off
     UNKNOWN = "unknown"
+
+
+def is_dark(signs: "Signs") -> bool:
+    """Tell whether nothing at all answers, or there is no power to answer with."""
+    unpowered = signs.power in {Power.OFF, Power.DISABLED}
+    return signs.beats is Beats.LOST and (signs.kernel is Kernel.SILENT or unpowered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +210,9 @@ def _mean_plus_deviations(values: deque[float], deviations: float) -> float:
 def read_signs(vitals: Vitals, now: float, started_at: float, policy: Policy) -> Signs:
     """Reduce what is known of a node, as of `now`, to one word per sense."""
     beats = _beats(vitals, now, started_at, policy)
-    silent_since = vitals.last_beat if beats is Beats.LOST else None
+    silent_since = None
+    if beats is Beats.LOST and vitals.last_beat is not None:
+        silent_since = vitals.last_beat + vitals.interval_s  # when the first missing beat was due
 
     def word(kind: str, ttl: float) -> str | None:
         return seen_since(vitals, kind, max(now - ttl, silent_since or float("-inf")))
@@ -221,7 +229,7 @@ def read_signs(vitals: Vitals, now: float, started_at: float, policy: Policy) ->
 
 def _beats(vitals: Vitals, now: float, started_at: float, policy: Policy) -> Beats:
     if vitals.last_beat is None:
-        early = now - started_at <= policy.warm_up_s + patience(vitals, policy)
+        early = now - started_at <= policy.first_beat_s + patience(vitals, policy)
         return Beats.AWAITED if early else Beats.LOST
     silence, interval = now - vitals.last_beat, vitals.interval_s
     if silence <= policy.min_patience_beats * interval:  # no need to ask how patient we are

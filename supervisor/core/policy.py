@@ -29,6 +29,8 @@ class Policy:
     storm_minimum: int = 3
     """Fewer sick independent nodes than this are never a storm."""
     warm_up_s: float = 30.0
+    first_beat_s: float = 30.0
+    """A node never heard since our start is awaited for this long: it may be booting with us."""
     boot_grace_s: float = 180.0
     cool_down_s: float = 180.0
     cluster_budget: int = 12

@@ -175,7 +175,10 @@ def cool_down(want: Proposal, given: Situation) -> str | None:
 
 
 def boot_grace(want: Proposal, given: Situation) -> str | None:
-    """A node whose provider was restarted or ill gets time to come back by itself."""
+    """A node that just began to answer again, or whose provider was away, gets time to boot."""
+    left = given.booting_left(want.node.name)
+    if left > 0:
+        return f"it was dark until lately and may be booting; {left:.0f} s more"
     if not want.treatment.takes_node_down:
         return None
     upstream = suspects(given.cluster, want.node.name, want.symptoms | _MUST_BOOT)

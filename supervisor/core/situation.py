@@ -9,6 +9,7 @@ from supervisor.core.diagnosis import Explanation
 from supervisor.core.events import Override, OverrideKind
 from supervisor.core.incidents import Incident
 from supervisor.core.ledger import Ledger
+from supervisor.core.liveness import is_dark
 from supervisor.core.policy import Policy
 from supervisor.core.runbooks import Runbook
 
@@ -46,15 +47,32 @@ class Situation:
     def held_for(self, node: str, runbook: Runbook, kinds: frozenset[str]) -> float:
         """Return for how long, in seconds, `kinds` have called for a runbook on their own.
 
-        That is: the oldest of its `any_of`, but none of its `all_of` for less.
+        That is: the oldest of its `any_of`, but none of its `all_of` and no absence
+        of its `none_of` for less.
         """
         age = {kind: self._own_for(node, kind) for kind in kinds}
         oldest = max((age[kind] for kind in kinds & set(runbook.any_of)), default=0.0)
-        return min([oldest, *(age[kind] for kind in kinds & set(runbook.all_of))])
+        absent = [self._false_for(node, kind) for kind in runbook.none_of]
+        return min([oldest, *(age[kind] for kind in kinds & set(runbook.all_of)), *absent])
+
+    def _false_for(self, node: str, kind: str) -> float:
+        """A port that was switched on a moment ago begins a new story."""
+        known = self.ward[node].conditions.get(kind)
+        return self.now - known.since if known else self.now - self.started_at
 
     def _own_for(self, node: str, kind: str) -> float:
         since = self.ward[node].conditions[kind].since
         return self.now - max(since, self.explained_at.get((node, kind), NEVER))
+
+    def booting_left(self, node: str) -> float:
+        """Return for how long, in seconds, a node that answers again may still be booting.
+
+        One that is dark now isn't: for it the runbook's hold time is the patience.
+        """
+        patient = self.ward[node]
+        if patient.dark_at is None or is_dark(patient.signs):
+            return 0.0
+        return patient.dark_at + self.policy.boot_grace_s - self.now
 
     def thaw_left(self, node: str, kinds: frozenset[str]) -> float:
         """Return for how long, in seconds, what others inflicted on a node may still linger."""

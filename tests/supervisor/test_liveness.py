@@ -80,10 +80,10 @@ def test_old_evidence_says_nothing() -> None:
     vitals = Vitals()
     vitals.beat(0.0, "a", 1.0, 1.0)
     vitals.probed("ssh_banner", "banner", 0.0, "", None)
-    vitals.probed("port", "on", 0.0, "", None)
+    vitals.probed("port", "on", 1.0, "", None)
     unheard = Signs(Beats.LOST, Ssh.UNKNOWN, Kernel.UNKNOWN, Power.ON)
     assert read_signs(vitals, 13.0, 0.0, POLICY) == unheard
-    assert read_signs(vitals, 31.0, 0.0, POLICY).power is Power.UNKNOWN
+    assert read_signs(vitals, 32.0, 0.0, POLICY).power is Power.UNKNOWN
 
 
 def test_forgiven() -> None:
