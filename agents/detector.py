@@ -4,8 +4,8 @@ A detector that finds nothing to look at (no such hardware, no such unit) return
 observation: no data is not a failure. One that tried to look and could not raises.
 """
 
-from collections.abc import Awaitable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 from common.wire import WireObservation
 
@@ -42,3 +42,15 @@ class Detector(Protocol):
 
     def observe(self) -> Observations | Awaitable[Observations]:
         """Look once."""
+
+
+@runtime_checkable
+class EventDriven(Protocol):
+    """A detector that the kernel tells when to look. Its period is then only the backstop."""
+
+    async def watch(self, look_now: Callable[[], None]) -> None:
+        """Call `look_now` when something happened. Runs in the event loop until cancelled.
+
+        Returning means that there is nothing to wait for here. Raising is counted, and the
+        watch begins again after a while; the looks go on.
+        """

@@ -2,7 +2,8 @@
 
 A look that raises, overruns its deadline or returns nonsense makes what the detector speaks
 of *unknown* and is counted; the others go on. A look that hangs is never joined by a second
-one: while it is outstanding, the detector stays unknown.
+one: while it is outstanding, the detector stays unknown. An event-driven detector is looked
+at as soon as it asks for it, but never more often than the kernel's news are worth.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from enum import StrEnum
 import structlog
 
 from agents.current_observations import CurrentObservations
-from agents.detector import Detector, DetectorError, Observations
+from agents.detector import Detector, DetectorError, EventDriven, Observations
 from agents.metrics import Metrics
 from agents.programs import ProgramError
 from agents.threads import in_thread
@@ -21,6 +22,8 @@ from common.clock import boottime
 from common.wire import WireObservation
 
 _log = structlog.get_logger(__name__)
+_CLOSEST_LOOKS_S = 0.005  # a flood of events is looked at 200 times a second at most
+_WATCH_AGAIN_S = 30.0
 _EXPECTED = (DetectorError, ProgramError, OSError)  # these explain themselves without a traceback
 
 
@@ -44,6 +47,7 @@ class Runner:
         self._hanging: dict[str, asyncio.Future[Observations]] = {}
         self._failing: set[str] = set()
         self._next_turn_by: dict[str, float] = {}
+        self._wanted = {detector.name: asyncio.Event() for detector in detectors}
         metrics.know_detectors([detector.name for detector in detectors], list(Outcome))
 
     async def run(self) -> None:
@@ -51,6 +55,8 @@ class Runner:
         async with asyncio.TaskGroup() as group:
             for detector in self._detectors:
                 group.create_task(self._keep_looking(detector), name=f"detector {detector.name}")
+                if isinstance(detector, EventDriven):
+                    group.create_task(self._keep_watching(detector), name=f"watch {detector.name}")
             await asyncio.Event().wait()
 
     def overdue_s(self, now: float) -> float:
@@ -62,9 +68,31 @@ class Runner:
         while True:
             self._next_turn_by[detector.name] = due + detector.period_s + detector.deadline_s
             await self.look(detector)
-            now = boottime()
-            due = max(due + detector.period_s, now)  # skip what was missed
-            await asyncio.sleep(due - now)
+            due = await self._next_look(detector, due)
+
+    async def _next_look(self, detector: Detector, due: float) -> float:
+        """Wait until the next look is due or asked for; return when it was due."""
+        wanted, now = self._wanted[detector.name], boottime()
+        due = max(due + detector.period_s, now)  # skip what was missed
+        await asyncio.sleep(_CLOSEST_LOOKS_S)
+        try:
+            async with asyncio.timeout(due - boottime()):
+                await wanted.wait()
+        except TimeoutError:
+            return due
+        wanted.clear()
+        return boottime()
+
+    async def _keep_watching(self, detector: Detector) -> None:
+        while True:
+            try:
+                await detector.watch(self._wanted[detector.name].set)  # type: ignore[attr-defined]
+            except Exception as error:  # noqa: BLE001 - isolation is our job
+                _log.warning("watch_failed", detector=detector.name, reason=repr(error))
+                self._metrics.looked(detector.name, Outcome.FAILED, 0.0)
+            else:
+                return
+            await asyncio.sleep(_WATCH_AGAIN_S)
 
     async def look(self, detector: Detector) -> Outcome:
         """Look once, and account for it."""
