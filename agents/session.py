@@ -151,13 +151,12 @@ class Session:
 
 
 def _encode(beat: Heartbeat) -> bytes:
-    """Serialise within the protocol's bound, halving the observations until they fit."""
-    while True:
-        body = beat.model_dump_json().encode()
-        if len(body) <= MAX_BODY_BYTES or not beat.observations:
-            return body
-        kept = beat.observations[: len(beat.observations) // 2]
-        beat = beat.model_copy(update={"observations": kept})
+    """Serialise within the protocol's bound, halving observations, then results, to fit."""
+    while len(body := beat.model_dump_json().encode()) > MAX_BODY_BYTES:
+        cut = "observations" if beat.observations else "results"
+        kept = getattr(beat, cut)
+        beat = beat.model_copy(update={cut: kept[: len(kept) // 2]})
+    return body
 
 
 def _reply(body: bytes) -> Verdict:

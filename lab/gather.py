@@ -1,12 +1,14 @@
 """Tells a person's story from the timeline: seventeen like lines become one."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
+from typing import Any
 
 from lab.watch import Entry
 
 _MANY = 3
+_LOST = "heartbeat_lost"
 _NUMBERED = re.compile(r"^(?P<stem>.*?)(?P<number>\d+)$")
 
 WORDS = {
@@ -39,18 +41,31 @@ class Gatherer:
     ) -> None:
         self._tell, self._later = tell, later
         self._held: dict[tuple[str, str], list[Entry]] = {}
+        self._explained: dict[str, set[str]] = {}
 
     def add(self, entry: Entry) -> None:
         """Take in one entry."""
+        data = entry.get("data") or {}
         if entry["kind"] != "condition":
             self.flush()
             self._tell(entry["kind"], entry["text"])
+            self._note_explained(entry, data)
             return
-        data = entry.get("data") or {}
+        explained = any(entry["node"] in nodes for nodes in self._explained.values())
+        if explained and data.get("condition") != _LOST:
+            return
         key = (str(data.get("condition")), str(data.get("status")))
         if key not in self._held:
             self._later(lambda: self._release(key))
         self._held.setdefault(key, []).append(entry)
+
+    def _note_explained(self, entry: Entry, data: Mapping[str, Any]) -> None:
+        """Of nodes that a root cause explains, only their going and coming back is told."""
+        incident = str(entry.get("incident"))
+        if entry["kind"] == "explained":
+            self._explained[incident] = set(data.get("nodes", ()))
+        elif entry["kind"] in {"recovered", "escalated"}:
+            self._explained.pop(incident, None)
 
     def flush(self) -> None:
         """Tell everything that is held back."""

@@ -141,7 +141,7 @@ class Pi:
         """End every process and free every port."""
         self._cancel_timers()
         for service in (self.agent, *self.others):
-            service.kill()
+            service.end()
         self.ssh.become(Mode.CLOSED)
         self._agent_port.become(Mode.CLOSED)
         asyncio.get_running_loop().remove_reader(self._requests)
@@ -182,7 +182,7 @@ class Pi:
     def _make(self, service: Service, activity: Activity) -> None:
         match activity:
             case Activity.DEAD:
-                service.kill()
+                service.end()
             case Activity.FROZEN:
                 service.freeze()
             case Activity.RUNNING:
@@ -226,7 +226,7 @@ class Pi:
     def _restart_agent(self) -> None:
         if timer := self._timers.pop(f"restart {self.agent.name}", None):
             timer.cancel()
-        self.agent.kill()
+        self.agent.end()
         self._forget("kill-agent")
 
     def _forget(self, fault: str) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 _BACKLOG = 128
+_RESET_AFTER_S = 0.01  # sshd forks before it fails: the client sees itself connected first
 _HELD = 256  # connections kept in silence; beyond, the oldest is reset
 _LINGER_0 = struct.pack("ii", 1, 0)  # on close: send RST instead of FIN
 
@@ -108,7 +109,14 @@ class Port:
                 case Mode.MUTE:
                     self._hold(connection)
                 case _:
-                    reset(connection)
+                    self._hold(connection)
+                    asyncio.get_running_loop().call_later(_RESET_AFTER_S, self._reset, connection)
+
+    def _reset(self, connection: socket.socket) -> None:
+        """Reset one that is held, if it still is."""
+        with contextlib.suppress(ValueError):
+            self._held.remove(connection)
+            reset(connection)
 
     def _hold(self, connection: socket.socket) -> None:
         self._held.append(connection)

@@ -8,17 +8,16 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from rich.columns import Columns
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from common.clock import boottime, wall_text
 from lab.gather import WORDS, Gatherer
 from lab.watch import Entry
 
-_GATHER_S = 0.6
-_COLUMNS = 4
+_GATHER_S = 1.0
 _STYLES = {
     "healthy": "green",
     "late": "yellow",
@@ -139,18 +138,12 @@ class LiveScreen(PlainScreen):
 
 def picture(status: dict[str, Any]) -> Group:
     """Draw every node in its state's colour and word, under the verdict."""
-    tiles = Table.grid(padding=(0, 2))
-    row: list[Text] = []
+    tiles = []
     for name, node in status.get("nodes", {}).items():
         state = str(node.get("state"))
-        row.append(Text(f"{name:<13}{state:<10}", style=_STYLES.get(state, "")))
-        if len(row) == _COLUMNS:
-            tiles.add_row(*row)
-            row = []
-    if row:
-        tiles.add_row(*row)
+        tiles.append(Text(f"{name} {state}", style=_STYLES.get(state, "")))
     verdict = Text(str(status.get("verdict", "")), style="bold")
-    return Group(Text(""), verdict, tiles)
+    return Group(Text(""), verdict, Columns(tiles, padding=(0, 2), equal=True))
 
 
 def choose(*, as_json: bool) -> Screen:

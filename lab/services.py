@@ -19,8 +19,8 @@ _MAX_DEATHS, _DEATHS_S = 5, 30.0
 class Service:
     """One program that a virtual Pi runs. Everything here happens at once, without awaiting.
 
-    `on_end(service, code)` is told when it ended by itself or was killed by somebody else, never
-    after our own `kill`. To be used from the event loop's thread.
+    `on_end(service, code)` is told when it ended by itself or was killed, never after `end`.
+    To be used from the event loop's thread.
     """
 
     def __init__(
@@ -78,7 +78,11 @@ class Service:
             self.frozen = False
 
     def kill(self) -> None:
-        """End it as a power cut does; returns when its sockets are closed."""
+        """Kill it as `kill -9` from outside does: it may be started again, see `restarts`."""
+        self._signal(signal.SIGKILL)
+
+    def end(self) -> None:
+        """End it as a power cut does, for good; returns when its sockets are closed."""
         if self._process:
             self._signal(signal.SIGKILL)
             self._reap()

@@ -58,6 +58,9 @@ class HeartbeatTable(_Table):
     """[heartbeat]: how often agents report."""
 
     interval_s: Annotated[float, Field(ge=0.1, le=60)] = 1.0
+    first_beat_s: Annotated[float, Field(ge=0)] = 60.0
+    """After its own start the supervisor awaits a node's first beat for this long: after a power
+    cut in the lab everything boots at once."""
 
 
 class SensesTable(_Table):
@@ -75,7 +78,7 @@ class SensesTable(_Table):
 class SwitchTable(_Table):
     """[switch]: how power is switched."""
 
-    off_s: Annotated[float, Field(ge=0.05)] = 10.0
+    off_s: Annotated[float, Field(ge=1, le=30)] = 10.0
     """A Pi's inrush circuit may not restart after less than a second without power."""
     atomic: bool = True
     """Use `swctrl poe restart`; false: one detached off-sleep-on line."""

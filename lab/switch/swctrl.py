@@ -143,17 +143,18 @@ class Swctrl:
 
     def _row(self, port: Port) -> str:
         watts = port.draw()
+        delivering = port.powered and watts > 0  # a device that draws nothing isn't given power
         return "  ".join(
             (
                 f"{port.number:>4}",
                 f"{'Auto' if port.admin == 'auto' else self.quirks.off_word:>6}",
                 f"{self.quirks.hp_mode:>12}",
                 f"{self.quirks.pwr_limit:>8}",
-                f"{(port.pd_class if port.powered else '') or 'Unknown':>7}",
-                f"{'On' if port.powered else 'Off':>6}",
-                f"{'Good' if port.powered else 'Bad':>7}",
+                f"{(port.pd_class if delivering else '') or 'Unknown':>7}",
+                f"{'On' if delivering else 'Off':>6}",
+                f"{'Good' if delivering else 'Bad':>7}",
                 f"{watts:>8.2f}",
-                f"{_VOLTS if port.powered else 0:>10.2f}",
+                f"{_VOLTS if delivering else 0:>10.2f}",
                 f"{watts / _VOLTS * 1000:>11.2f}",
             )
         )

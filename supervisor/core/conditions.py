@@ -14,6 +14,7 @@ from common.observations import Observation, Sense, Truth
 from common.topology import Cluster
 from supervisor.core.liveness import (
     Beats,
+    Evidence,
     Power,
     Signs,
     Ssh,
@@ -21,6 +22,8 @@ from supervisor.core.liveness import (
     Vitals,
     judge,
     read_signs,
+    seen_since,
+    understood,
 )
 from supervisor.core.policy import Policy
 
@@ -34,7 +37,14 @@ _VERDICT_KINDS = {
     Verdict.UNPOWERED: "unpowered",
     Verdict.UNREACHABLE: "unreachable",
 }
-_SSH_REFUSALS = {Ssh.RESET: "resets before its banner", Ssh.REFUSED: "refuses connections"}
+OURS_TO_SAY = frozenset(
+    {*_VERDICT_KINDS.values(), "heartbeat_lost", "ssh_refused", "port_disabled"}
+)
+"""Drawn from our own senses: a node that speaks can't say that it is silent."""
+_SSH_REFUSALS: Mapping[str, str] = {
+    Ssh.RESET: "resets before its banner",
+    Ssh.REFUSED: "refuses connections",
+}
 
 PHRASES: Mapping[str, str] = {
     "root_read_only": "root read-only",
@@ -83,6 +93,9 @@ class Reading:
     subjects: tuple[str, ...] = ()
 
 
+_NOTHING_FRESH = Reading(Truth.UNKNOWN, "no fresh evidence")
+
+
 @dataclass(slots=True)
 class Patient:
     """All that is known of one node."""
@@ -91,6 +104,8 @@ class Patient:
     signs: Signs = field(default_factory=lambda: Signs(Beats.AWAITED))
     verdict: Verdict = Verdict.UNKNOWN
     reports: tuple[Observation, ...] = ()
+    drawn_from: tuple[object, ...] = ()
+    """The evidence that the conditions were last drawn from; unchanged, so are they."""
     conditions: dict[str, Condition] = field(default_factory=dict)
     true_kinds: frozenset[str] = frozenset()
     """The conditions that are true; kept up to date by the ward."""
@@ -114,7 +129,8 @@ class Ward:
 
     def observe(self, observation: Observation, now: float) -> None:
         """Take in one probe's observation."""
-        if patient := self.patients.get(observation.node):
+        patient = self.patients.get(observation.node)
+        if patient and understood(observation.kind, observation.outcome):
             patient.vitals.probed(
                 observation.kind,
                 observation.outcome,
@@ -129,19 +145,41 @@ class Ward:
         for name in self.patients if nodes is None else nodes:
             patient = self.patients[name]
             if name != SWITCH:
-                patient.signs = read_signs(patient.vitals, now, self._started_at, self._policy)
-                patient.verdict = judge(patient.signs)
-            changes += self._settle(name, patient, now)
+                signs = read_signs(patient.vitals, now, self._started_at, self._policy)
+                if signs != patient.signs:
+                    patient.signs, patient.verdict = signs, judge(signs)
+            evidence = self._evidence(patient, now)
+            if evidence != patient.drawn_from:
+                patient.drawn_from = evidence
+                changes += self._settle(name, patient, now)
         return changes
+
+    def _evidence(self, patient: Patient, now: float) -> tuple[object, ...]:
+        """Return all that conditions are drawn from, to see whether anything is new."""
+        probes = patient.vitals.probes
+        ssh, port = probes.get("ssh_banner"), probes.get("port")
+        switch = probes.get("switch_unreachable")
+        return (
+            patient.signs,
+            self._ssh_word(patient, now),
+            self._confirmed(ssh),
+            port and port.outcome,
+            self._reports_stand(patient, now) and patient.reports,
+            switch and (switch.outcome, now - switch.at <= self._policy.evidence_ttl_s),
+        )
+
+    def _reports_stand(self, patient: Patient, now: float) -> bool:
+        last = patient.vitals.last_beat
+        return last is not None and now - last <= self._policy.evidence_ttl_s
 
     def _settle(self, name: str, patient: Patient, now: float) -> list[Change]:
         changes: list[Change] = []
         readings = dict(self._readings(name, patient, now))
-        for kind in patient.conditions.keys() - readings.keys():
-            if _forgettable(patient.conditions[kind], now):
+        for kind, condition in list(patient.conditions.items()):
+            if kind not in readings and _forgettable(condition, now):
                 del patient.conditions[kind]
             else:
-                readings[kind] = Reading(Truth.UNKNOWN, "no fresh evidence")
+                readings.setdefault(kind, _NOTHING_FRESH)
         for kind, reading in readings.items():
             known = patient.conditions.get(kind)
             changed = known is None or known.status is not reading.status
@@ -159,30 +197,51 @@ class Ward:
         if name == SWITCH:
             yield from self._switch_readings(patient, now)
             return
-        yield "heartbeat_lost", _heartbeat(patient, now)
+        yield "heartbeat_lost", _heartbeat(patient)
         for verdict, kind in _VERDICT_KINDS.items():
-            yield kind, _of_verdict(patient, verdict)
-        yield "ssh_refused", self._ssh(patient)
-        disabled = patient.signs.power is Power.DISABLED
-        yield "port_disabled", Reading(_truth(disabled), "the switch says its port is disabled")
+            yield kind, self._of_verdict(patient, verdict)
+        yield "ssh_refused", self._ssh(patient, now)
+        yield "port_disabled", _port_disabled(patient)
         yield from self._reported(patient, now)
 
-    def _ssh(self, patient: Patient) -> Reading:
-        ssh = patient.signs.ssh
-        evidence = patient.vitals.probes.get("ssh_banner")
-        if ssh is Ssh.BANNER:
+    def _ssh(self, patient: Patient, now: float) -> Reading:
+        """What the door says, whether or not beats arrive."""
+        ssh = self._ssh_word(patient, now)
+        if ssh == Ssh.BANNER:
             return Reading(Truth.FALSE, "gave its banner")
-        if evidence and ssh in _SSH_REFUSALS and evidence.streak >= self._policy.confirmations:
-            return Reading(Truth.TRUE, f"ssh {_SSH_REFUSALS[ssh]} ({evidence.streak} times)")
-        return Reading(Truth.UNKNOWN, f"ssh: {ssh}")
+        if (
+            ssh
+            and ssh in _SSH_REFUSALS
+            and self._confirmed(patient.vitals.probes.get("ssh_banner"))
+        ):
+            return Reading(Truth.TRUE, f"ssh {_SSH_REFUSALS[ssh]}, time after time")
+        return Reading(Truth.UNKNOWN, f"ssh: {ssh or Ssh.UNKNOWN}")
+
+    def _ssh_word(self, patient: Patient, now: float) -> str | None:
+        return seen_since(patient.vitals, "ssh_banner", now - self._policy.evidence_ttl_s)
+
+    def _of_verdict(self, patient: Patient, verdict: Verdict) -> Reading:
+        signs, evidence = patient.signs, patient.vitals.probes.get("ssh_banner")
+        if patient.verdict is Verdict.UNKNOWN:
+            return Reading(Truth.UNKNOWN, "not enough evidence")
+        if patient.verdict is verdict and not self._confirmed(evidence):
+            return Reading(Truth.UNKNOWN, "seen once; looking again")
+        seen = f"beats {signs.beats}, ssh {signs.ssh}, kernel {signs.kernel}, power {signs.power}"
+        return Reading(_truth(patient.verdict is verdict), seen)
+
+    def _confirmed(self, evidence: Evidence | None) -> bool:
+        return evidence is not None and evidence.streak >= self._policy.confirmations
 
     def _reported(self, patient: Patient, now: float) -> Iterator[tuple[str, Reading]]:
         """Join the agent's reports by kind: true if any subject is, false only if all are."""
-        last = patient.vitals.last_beat
-        if last is None or now - last > self._policy.evidence_ttl_s:
+        if not self._reports_stand(patient, now):
             return
-        for kind in {report.kind for report in patient.reports}:
-            yield kind, _joined([r for r in patient.reports if r.kind == kind])
+        by_kind: dict[str, list[Observation]] = {}
+        for report in patient.reports:
+            by_kind.setdefault(report.kind, []).append(report)
+        for kind, reports in by_kind.items():
+            if kind not in OURS_TO_SAY:
+                yield kind, _joined(reports)
 
     def _switch_readings(self, patient: Patient, now: float) -> Iterator[tuple[str, Reading]]:
         evidence = patient.vitals.probes.get("switch_unreachable")
@@ -197,15 +256,20 @@ def _forgettable(condition: Condition, now: float) -> bool:
 
 def take_reports(patient: Patient, observations: tuple[Observation, ...]) -> bool:
     """Replace the agent's reports; tell whether they say something else than before."""
-    said = {(o.kind, o.subject, o.outcome) for o in observations}
-    before = {(o.kind, o.subject, o.outcome) for o in patient.reports}
-    patient.reports = tuple(o for o in observations if o.sense is Sense.AGENT)
-    return said != before
+    said = tuple(o for o in observations if o.sense is Sense.AGENT)
+    if said == patient.reports:
+        return False
+    before, patient.reports = patient.reports, said
+    return {(o.kind, o.subject, o.outcome) for o in said} != {
+        (o.kind, o.subject, o.outcome) for o in before
+    }
 
 
 def _joined(reports: list[Observation]) -> Reading:
-    for status in (Truth.TRUE, Truth.UNKNOWN):
-        if said := [r for r in reports if r.outcome == status]:
+    true = [r for r in reports if r.outcome == Truth.TRUE]
+    unsure = [r for r in reports if r.outcome not in {Truth.TRUE, Truth.FALSE}]
+    for status, said in ((Truth.TRUE, true), (Truth.UNKNOWN, unsure)):
+        if said:
             return Reading(status, _sentence(said), tuple(r.subject for r in said if r.subject))
     return Reading(Truth.FALSE, _sentence(reports))
 
@@ -215,7 +279,7 @@ def _sentence(reports: list[Observation]) -> str:
     return "; ".join(part for part in parts[:4] if part)
 
 
-def _heartbeat(patient: Patient, now: float) -> Reading:
+def _heartbeat(patient: Patient) -> Reading:
     last = patient.vitals.last_beat
     match patient.signs.beats:
         case Beats.FRESH:
@@ -223,18 +287,16 @@ def _heartbeat(patient: Patient, now: float) -> Reading:
         case Beats.AWAITED:
             return Reading(Truth.UNKNOWN, "never heard yet")
         case Beats.LOST:
-            said = "never heard" if last is None else f"silent for {now - last:.0f} s"
-            return Reading(Truth.TRUE, said)
+            return Reading(Truth.TRUE, "never heard" if last is None else "its beats stopped")
 
 
-def _of_verdict(patient: Patient, verdict: Verdict) -> Reading:
-    signs, evidence = patient.signs, patient.vitals.probes.get("ssh_banner")
-    if patient.verdict is verdict and evidence and evidence.streak < 2:  # noqa: PLR2004 - one look is none
-        return Reading(Truth.UNKNOWN, "seen once; looking again")
-    if patient.verdict is Verdict.UNKNOWN:
-        return Reading(Truth.UNKNOWN, "not enough evidence")
-    seen = f"beats {signs.beats}, ssh {signs.ssh}, kernel {signs.kernel}, power {signs.power}"
-    return Reading(_truth(patient.verdict is verdict), seen)
+def _port_disabled(patient: Patient) -> Reading:
+    """Only a person changes this, so the switch's last word stands, however old."""
+    if (port := patient.vitals.probes.get("port")) is None or port.outcome == Power.UNKNOWN:
+        return Reading(Truth.UNKNOWN, "the switch hasn't told")
+    return Reading(
+        _truth(port.outcome == Power.DISABLED), f"the switch says its port is {port.outcome}"
+    )
 
 
 def _truth(value: bool) -> Truth:  # noqa: FBT001 - a conversion has one argument

@@ -15,12 +15,12 @@ from common.topology import Cluster, Service
 from supervisor.core.conditions import Patient, Ward
 from supervisor.core.liveness import Beats
 
-_SILENT = frozenset({"heartbeat_lost", "hung", "unpowered", "unreachable"})
+SILENT = frozenset({"heartbeat_lost", "hung", "unpowered", "unreachable"})
 
 CAUSES: Mapping[Service, frozenset[str]] = {
-    Service.NETBOOT: _SILENT
+    Service.NETBOOT: SILENT
     | {"root_read_only", "root_stalled", "ssh_refused", "filesystem_errors"},
-    Service.K3S: _SILENT | {"root_read_only", "root_stalled", "k3s_api_slow", "ssh_refused"},
+    Service.K3S: SILENT | {"root_read_only", "root_stalled", "k3s_api_slow", "ssh_refused"},
 }
 CAUSE_UNITS: Mapping[Service, frozenset[str]] = {
     Service.NETBOOT: frozenset(
@@ -64,6 +64,8 @@ class Explanation:
 def is_cause(patient: Patient, service: Service) -> bool:
     """Tell whether what is true of `patient` breaks `service` for its dependents."""
     true = patient.true_kinds
+    if not true:
+        return False
     causes = true & CAUSES[service]
     if "agent_down" in true:  # everything but the agent is well, so its silence breaks nothing
         causes -= {"heartbeat_lost"}
@@ -87,7 +89,7 @@ def explain(
         if service in incidents.get(name, ()) or is_cause(ward[name], service)
     }
     found: dict[str, Explanation] = {}
-    for node in cluster:
+    for node in cluster if broken else ():
         best = _best(cluster, node.name, ward[node.name].true_kinds, broken)
         if best:
             found[node.name] = best
@@ -114,12 +116,19 @@ def _rooted(found: Mapping[str, Explanation], explanation: Explanation) -> Expla
     return Explanation(root, explanation.kinds)
 
 
-def doubtful_upstream(cluster: Cluster, ward: Ward, name: str) -> str | None:
-    """Return a provider of `name` that isn't certainly well, or None.
+def suspects(cluster: Cluster, name: str, kinds: frozenset[str]) -> dict[str, set[Service]]:
+    """Return the providers of `name` whose illness could show as any of `kinds` in it."""
+    telling = {service for service in Service if EFFECTS[service] & kinds}
+    upstream = cluster.upstream(name).items()
+    return {provider: has & telling for provider, has in upstream if has & telling}
+
+
+def doubtful_upstream(cluster: Cluster, ward: Ward, name: str, kinds: frozenset[str]) -> str | None:
+    """Return a provider that could explain `kinds` in `name` and isn't certainly well, or None.
 
     Acting on a node while its provider is in doubt risks treating a symptom.
     """
-    for provider, services in cluster.upstream(name).items():
+    for provider, services in suspects(cluster, name, kinds).items():
         patient = ward[provider]
         if any(is_cause(patient, service) for service in services):
             return provider

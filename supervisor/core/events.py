@@ -41,6 +41,10 @@ class Result(StrEnum):
     UNKNOWN = "unknown"
 
 
+NOTHING_HAPPENED = frozenset({Result.REFUSED, Result.NOT_SENT})
+"""These cost no budget and start no cool-down."""
+
+
 @dataclass(frozen=True, slots=True)
 class ActionEnded:
     """An actuator reports."""

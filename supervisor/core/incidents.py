@@ -64,6 +64,14 @@ class Incident:
             self.enter(self.state, now, self.reason)
             self.action_overdue_at = now + RESUME_GRACE_S
 
+    def not_after(self, now: float) -> None:
+        """Mend times that lie in the future: they would hold things up for as long."""
+        self.opened_at = min(float(self.opened_at), now)
+        self.state_since = min(float(self.state_since), now)
+        self.action_at = None if self.action_at is None else min(float(self.action_at), now)
+        self.retry_at = None if self.retry_at is None else min(float(self.retry_at), now)
+        self.held = {rail: (text, min(since, now)) for rail, (text, since) in self.held.items()}
+
     def record(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
         return asdict(self)
@@ -78,19 +86,3 @@ class Incident:
             known[key] = tuple(known[key])
         known["held"] = {rail: (text, since) for rail, (text, since) in known["held"].items()}
         return cls(**known)
-
-
-@dataclass(frozen=True, slots=True)
-class PastAction:
-    """An action that was ordered, for budgets and cool-downs. `at` is core time."""
-
-    id: str
-    node: str
-    treatment: str
-    runbook: str | None
-    disruptive: bool
-    at: float
-
-    def record(self) -> dict[str, Any]:
-        """Return it as JSON-ready data."""
-        return asdict(self)

@@ -5,16 +5,18 @@ Rules
 - A heartbeat is lost after a *patience* that grows with how irregular the arrivals were, and
   with our own doubt of ourselves.
 - An open port proves a kernel, not a userland: the ssh banner decides.
-- Once beats are lost, only looks made since the last beat count: what was seen before the
+- Once beats are lost, only looks made since the first missing one count: what was seen before the
   silence says nothing about it.
 - Power is the last witness: silent and unpowered is another illness than silent at full draw.
 """
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import sqrt
 
+from common.observations import Truth
 from supervisor.core.policy import Policy
 
 
@@ -103,20 +105,26 @@ def judge(signs: Signs) -> Verdict:
     return Verdict.UNKNOWN
 
 
-TURNED_AWAY = frozenset({Ssh.RESET, Ssh.REFUSED})  # two ways of being sent off at the door
+_SAME_TO_US: Mapping[str, str] = {Ssh.REFUSED: Ssh.RESET, Ssh.NOTHING: Ssh.SILENT}
+"""Words of one meaning: a hung node on a lossy path alternates between silent and nothing."""
+_WORDS: Mapping[str, type[StrEnum]] = {
+    "ssh_banner": Ssh,
+    "port": Power,
+    "switch_unreachable": Truth,
+}
 
 
-def _agree(before: str, now: str) -> bool:
-    return before == now or {before, now} <= TURNED_AWAY
+def understood(kind: str, outcome: str) -> bool:
+    """Tell whether a probe's word says anything: "unknown" doesn't, nor what nobody knows."""
+    return outcome != "unknown" and (kind not in _WORDS or outcome in list(_WORDS[kind]))
 
 
 @dataclass(slots=True)
 class Evidence:
-    """The latest word of one probe, and for how long and how often it has agreed with itself."""
+    """The latest word of one probe, and how often in a row it meant the same."""
 
     outcome: str
     at: float
-    since: float
     streak: int = 1
     detail: str = ""
     value: float | None = None
@@ -132,14 +140,18 @@ class Vitals:
     interval_s: float = 1.0
     disconnected_at: float | None = None
     gaps: deque[float] = field(default_factory=lambda: deque(maxlen=30))
+    usual_gap_s: float = 0.0
+    """Four standard deviations above the mean of `gaps`."""
     probes: dict[str, Evidence] = field(default_factory=dict)
 
     def beat(self, now: float, boot_id: str, uptime_s: float, interval_s: float) -> None:
         """Take note of a heartbeat."""
         if self.last_beat is not None and boot_id == self.boot_id:
             self.gaps.append(now - self.last_beat)
+            self.usual_gap_s = _mean_plus_deviations(self.gaps, 4)
         if boot_id != self.boot_id:
             self.gaps.clear()
+            self.usual_gap_s = 0.0
         self.last_beat, self.boot_id = now, boot_id
         self.uptime_s, self.interval_s = uptime_s, interval_s
         self.disconnected_at = None
@@ -147,16 +159,20 @@ class Vitals:
     def probed(self, kind: str, outcome: str, at: float, detail: str, value: float | None) -> None:
         """Take note of a probe's outcome."""
         known = self.probes.get(kind)
-        if known is None or not _agree(known.outcome, outcome):
-            self.probes[kind] = Evidence(outcome, at, at, 1, detail, value)
-            return
-        known.outcome, known.at, known.detail, known.value = outcome, at, detail, value
-        known.streak += 1
+        if known is not None and at < known.at:
+            return  # overtaken on its way by a later look
+        again = known is not None and _meaning(known.outcome) == _meaning(outcome)
+        streak = known.streak + 1 if known is not None and again else 1
+        self.probes[kind] = Evidence(outcome, at, streak, detail, value)
 
     def forgive(self, nap: float) -> None:
         """We slept: nobody is to blame for what we didn't hear meanwhile."""
         if self.last_beat is not None:
             self.last_beat += nap
+
+
+def _meaning(outcome: str) -> str:
+    return _SAME_TO_US.get(outcome, outcome)
 
 
 def patience(vitals: Vitals, policy: Policy) -> float:
@@ -166,9 +182,8 @@ def patience(vitals: Vitals, policy: Policy) -> float:
     or busy path earns patience, and no node earns more than the maximum.
     """
     interval = vitals.interval_s
-    usual = _mean_plus_deviations(vitals.gaps, 4)
     least, most = policy.min_patience_beats * interval, policy.max_patience_beats * interval
-    return min(max(least, usual), most)
+    return min(max(least, vitals.usual_gap_s), most)
 
 
 def _mean_plus_deviations(values: deque[float], deviations: float) -> float:
@@ -183,13 +198,15 @@ def _mean_plus_deviations(values: deque[float], deviations: float) -> float:
 def read_signs(vitals: Vitals, now: float, started_at: float, policy: Policy) -> Signs:
     """Reduce what is known of a node, as of `now`, to one word per sense."""
     beats = _beats(vitals, now, started_at, policy)
-    since = now - policy.evidence_ttl_s
+    silent_since = None
     if beats is Beats.LOST and vitals.last_beat is not None:
-        since = max(since, vitals.last_beat)
-    ssh, tcp, icmp, port = (
-        _seen_since(vitals, kind, since) for kind in ("ssh_banner", "tcp", "icmp", "port")
-    )
-    words = {ssh, tcp, icmp}
+        silent_since = vitals.last_beat + vitals.interval_s  # when the first missing beat was due
+
+    def word(kind: str, ttl: float) -> str | None:
+        return seen_since(vitals, kind, max(now - ttl, silent_since or float("-inf")))
+
+    ssh, tcp, icmp = (word(kind, policy.evidence_ttl_s) for kind in ("ssh_banner", "tcp", "icmp"))
+    port, words = word("port", policy.port_ttl_s), {ssh, tcp, icmp}
     return Signs(
         beats,
         Ssh(ssh) if ssh else Ssh.UNKNOWN,
@@ -201,7 +218,7 @@ def read_signs(vitals: Vitals, now: float, started_at: float, policy: Policy) ->
 def _beats(vitals: Vitals, now: float, started_at: float, policy: Policy) -> Beats:
     allowed = patience(vitals, policy)
     if vitals.last_beat is None:
-        early = now - started_at <= policy.warm_up_s + allowed
+        early = now - started_at <= policy.first_beat_s + allowed
         return Beats.AWAITED if early else Beats.LOST
     return Beats.FRESH if now - vitals.last_beat <= allowed else Beats.LOST
 
@@ -212,6 +229,7 @@ def _kernel(words: set[str | None]) -> Kernel:
     return Kernel.SILENT if words <= {"nothing"} else Kernel.ANSWERS
 
 
-def _seen_since(vitals: Vitals, kind: str, since: float) -> str | None:
+def seen_since(vitals: Vitals, kind: str, since: float) -> str | None:
+    """Return a probe's latest word, unless it is older than that."""
     evidence = vitals.probes.get(kind)
     return evidence.outcome if evidence and evidence.at >= since else None

@@ -7,12 +7,12 @@ to the planner (incidents, rails, actions). Nothing here knows a clock or the wo
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, assert_never
+from typing import assert_never
 
 from common.observations import Truth
 from common.topology import Cluster
 from supervisor.core.conditions import SWITCH, Change, Ward, phrase, take_reports
-from supervisor.core.diagnosis import Explanation, explain
+from supervisor.core.diagnosis import SILENT, Explanation, explain
 from supervisor.core.effects import (
     Action,
     Effect,
@@ -24,6 +24,7 @@ from supervisor.core.effects import (
     Treatment,
 )
 from supervisor.core.events import (
+    NOTHING_HAPPENED,
     Acknowledged,
     ActionEnded,
     ActRequested,
@@ -32,32 +33,23 @@ from supervisor.core.events import (
     Event,
     Observed,
     Override,
-    OverrideKind,
     OverrideLifted,
     OverrideSet,
     Result,
     Tick,
 )
-from supervisor.core.incidents import Incident, PastAction
+from supervisor.core.orders import ACTUATOR_GRACE_S
 from supervisor.core.picture import draw
 from supervisor.core.planner import Planner
 from supervisor.core.policy import Policy
 from supervisor.core.rails import Proposal, Situation, refusals
+from supervisor.core.restoring import Restored, remember
 from supervisor.core.runbooks import Runbook
 from supervisor.core.status import Status
 
+__all__ = ["Medic", "Restored", "Tally"]
+
 MANUAL_DEADLINE_S = 120.0
-PAST_KEPT_S = 7 * 86400.0
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """What outlived the last supervisor, as `Save` recorded it, with times made core times."""
-
-    incidents: Sequence[Mapping[str, Any]] = ()
-    actions: Sequence[Mapping[str, Any]] = ()
-    overrides: Sequence[Mapping[str, Any]] = ()
-    next_incident: int = 1
 
 
 @dataclass(slots=True)
@@ -67,6 +59,14 @@ class Tally:
     actions: Counter[tuple[str, str]] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
     incidents: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class _ByHand:
+    """An action that a person ordered, and when its actuator's silence is given up."""
+
+    action: Action
+    overdue_at: float
 
 
 class Medic:
@@ -86,16 +86,26 @@ class Medic:
         self._doubt_until, self._doubt = now, ""
         self._ward = Ward(cluster, policy, now)
         self._planner = Planner(cluster, runbooks, policy)
-        self._overrides: dict[str, Override] = {}
-        self._manual: dict[str, Action] = {}
+        self._manual: dict[str, _ByHand] = {}
         self._explanations: Mapping[str, Explanation] = {}
+        self._explained_at: dict[tuple[str, str], float] = {}
         self._sick: frozenset[str] = frozenset()
         self._tally = Tally()
-        self._restore(restored or Restored())
+        restored = restored or Restored()
+        memory = remember(restored, cluster, self._planner.runbooks, now)
+        self._planner.incidents, self._planner.next_number = (
+            memory.incidents,
+            restored.next_incident,
+        )
+        self._planner.orders.past = memory.past
+        self._overrides = memory.overrides
+        self._unsaid = memory.said
 
     def handle(self, event: Event, now: float) -> list[Effect]:
-        """Take in one event at core time `now` (seconds, never going back)."""
-        effects = [*self._mind_the_gap(now), *self._take_in(event, now)]
+        """Take in one event at core time `now` (seconds; if it goes back, it stands still)."""
+        now = max(now, self._last_now)
+        unsaid, self._unsaid = self._unsaid, []
+        effects = [*unsaid, *self._mind_the_gap(now), *self._take_in(event, now)]
         self._count(effects)
         return effects
 
@@ -149,14 +159,18 @@ class Medic:
             if note := _change_note(change):
                 yield note
         self._explanations = explain(self._cluster, self._ward, self._planner.breaking())
-        self._sick = frozenset(self._unexplained())
+        for node, explanation in self._explanations.items():
+            if explanation.root in self._planner.incidents:
+                self._explained_at.update({(node, kind): now for kind in explanation.kinds})
+        self._sick = frozenset(self._unexplained()) - self._planner.given_up()
         yield from self._planner.advance(self._situation(now))
 
     def _unexplained(self) -> Iterator[str]:
+        """Yield the silent nodes. One that gives its ssh banner isn't: our way to it is fine."""
         for node in self._cluster.nodes:
-            explanation = self._explanations.get(node)
-            kinds = self._ward[node].true_kinds - (explanation.kinds if explanation else set())
-            if kinds & {"heartbeat_lost", "hung", "unpowered", "unreachable"}:
+            explanation, true = self._explanations.get(node), self._ward[node].true_kinds
+            kinds = true - (explanation.kinds if explanation else set())
+            if kinds & SILENT and "agent_down" not in true:
                 yield node
 
     def _situation(self, now: float) -> Situation:
@@ -172,9 +186,11 @@ class Medic:
             self._explanations,
             tuple(self._overrides.values()),
             tuple(self._planner.incidents.values()),
-            tuple(self._planner.past),
+            self._planner.orders.past,
+            self._explained_at,
             self._sick,
-            frozenset(treated | {action.node for action in self._manual.values()}),
+            self._planner.given_up(),
+            frozenset(treated | {one.action.node for one in self._manual.values()}),
         )
 
     # --- self-doubt ------------------------------------------------------------------------
@@ -209,10 +225,10 @@ class Medic:
         over = [o.id for o in self._overrides.values() if o.until is not None and o.until <= now]
         for override_id in over:
             yield from self._override_lifted(override_id, "ran out")
-        stale = [p for p in self._planner.past if now - p.at > PAST_KEPT_S]
-        for past in stale:
-            self._planner.past.remove(past)
-            yield Forget(Kept.ACTION, past.id)
+        yield from self._planner.orders.past.outdated(now)
+        for action_id in [key for key, one in self._manual.items() if one.overdue_at < now]:
+            lost = ActionEnded(action_id, Result.UNKNOWN, "no report came")
+            yield from self._action_ended(lost, now)
 
     def _requested(self, asked: ActRequested, now: float) -> Iterator[Effect]:
         """Treat by hand: through the rails that bind people, then like any other action."""
@@ -235,11 +251,12 @@ class Medic:
             requested_by=f"{asked.author} ({asked.reason})",
             allow_protected=asked.allow_protected,
         )
-        self._manual[action.id] = action
-        yield from self._planner.order(action, now, phrase(treatment))
+        self._manual[action.id] = _ByHand(action, now + MANUAL_DEADLINE_S + ACTUATOR_GRACE_S)
+        yield from self._planner.orders.order(action, now, phrase(treatment))
 
     def _action_ended(self, ended: ActionEnded, now: float) -> Iterator[Effect]:
-        if action := self._manual.pop(ended.action_id, None):
+        if by_hand := self._manual.pop(ended.action_id, None):
+            action = by_hand.action
             text = f"{phrase(action.treatment)} of {action.node}: {ended.result}: {ended.detail}"
             data = {
                 "action": action.id,
@@ -249,8 +266,8 @@ class Medic:
             yield Note(NoteKind.ACTION_FINISHED, text, action.node, None, data)
         else:
             yield from self._planner.action_ended(ended, now)
-        if ended.result is Result.NOT_SENT:
-            yield Forget(Kept.ACTION, ended.action_id)
+        if ended.result in NOTHING_HAPPENED:
+            yield from self._planner.orders.past.never_happened(ended.action_id)
 
     def _acknowledged(self, incident_id: str, author: str) -> Iterator[Effect]:
         for incident in self._planner.incidents.values():
@@ -259,20 +276,6 @@ class Medic:
                 yield Save(Kept.INCIDENT, incident.id, incident.record())
                 text = f"{incident_id} acknowledged by {author}"
                 yield Note(NoteKind.OVERRIDE, text, incident.node, incident_id)
-
-    # --- memory ----------------------------------------------------------------------------
-
-    def _restore(self, restored: Restored) -> None:
-        for record in restored.incidents:
-            incident = Incident.restored(record)
-            if incident.node in self._cluster.nodes and incident.runbook in self._planner.runbooks:
-                incident.resume(self._last_now)
-                self._planner.incidents[incident.node] = incident
-        self._planner.past = [PastAction(**record) for record in restored.actions]
-        self._planner.next_number = restored.next_incident
-        for record in restored.overrides:
-            override = Override(**{**record, "kind": OverrideKind(record["kind"])})
-            self._overrides[override.id] = override
 
     def _count(self, effects: list[Effect]) -> None:
         for effect in effects:

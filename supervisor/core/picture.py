@@ -10,7 +10,6 @@ from supervisor.core.incidents import Incident
 from supervisor.core.liveness import Beats, Verdict
 from supervisor.core.planner import Planner
 from supervisor.core.rails import Rail, Situation, describe
-from supervisor.core.runbooks import held_for
 from supervisor.core.status import (
     ConditionStatus,
     HeldStatus,
@@ -176,7 +175,7 @@ def _doing(incident: Incident, given: Situation, planner: Planner) -> str:
         return f"{phrase(step.treatment)} held back by {rail}: {text}"
     patient = given.ward[incident.node]
     kinds = frozenset(incident.symptoms) & patient.true_kinds
-    wait = max(runbook.hold_s - held_for(patient, kinds, given.now), 0.0)
+    wait = max(runbook.hold_s - given.held_for(incident.node, kinds), 0.0)
     if incident.retry_at:
         wait = max(wait, incident.retry_at - given.now)
     return f"{phrase(step.treatment)} in {wait:.0f} s if it holds"

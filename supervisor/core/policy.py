@@ -14,6 +14,8 @@ class Policy:
     """...and surely after this many, however irregular the arrivals were before."""
     evidence_ttl_s: float = 12.0
     """Older evidence proves nothing: the condition becomes unknown."""
+    port_ttl_s: float = 30.0
+    """The same for what the switch says of a port: it is asked less often, and answers slowly."""
     confirmations: int = 2
     """How many probes in a row must agree before they make a condition true."""
     clear_s: float = 3.0
@@ -27,6 +29,8 @@ class Policy:
     storm_minimum: int = 3
     """Fewer sick independent nodes than this are never a storm."""
     warm_up_s: float = 30.0
+    first_beat_s: float = 30.0
+    """A node never heard since our start is awaited for this long: it may be booting with us."""
     boot_grace_s: float = 180.0
     cool_down_s: float = 180.0
     cluster_budget: int = 12

@@ -9,14 +9,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from common.observations import Truth
 from common.topology import Cluster, Node
-from supervisor.core.conditions import Ward, phrase
-from supervisor.core.diagnosis import Explanation, doubtful_upstream
+from supervisor.core.conditions import SWITCH, Ward, phrase
+from supervisor.core.diagnosis import Explanation, doubtful_upstream, suspects
 from supervisor.core.effects import Treatment
 from supervisor.core.events import Override
-from supervisor.core.incidents import Incident, PastAction
+from supervisor.core.incidents import Incident
+from supervisor.core.ledger import Ledger
+from supervisor.core.liveness import Power
 from supervisor.core.policy import Policy
 from supervisor.core.runbooks import Runbook
+
+_NEVER = float("-inf")
+_MUST_BOOT = frozenset({"heartbeat_lost"})
+"""What a node will show that is taken down while its provider can't let it boot."""
 
 
 class Rail(StrEnum):
@@ -28,6 +35,7 @@ class Rail(StrEnum):
     SELF_DOUBT = "self_doubt"
     EXPLAINED = "explained"
     UPSTREAM_IN_DOUBT = "upstream_in_doubt"
+    SWITCH_IN_DOUBT = "switch_in_doubt"
     STORM = "storm"
     MAX_UNAVAILABLE = "max_unavailable"
     BUSY = "busy"
@@ -49,6 +57,11 @@ class Proposal:
     skip: frozenset[str] = frozenset()
 
     @property
+    def symptoms(self) -> frozenset[str]:
+        """What it is meant to cure; nothing in particular when a person asks."""
+        return frozenset(self.incident.symptoms if self.incident else ())
+
+    @property
     def automatic(self) -> bool:
         """Tell whether pimedic itself proposes it."""
         return self.runbook is not None
@@ -68,9 +81,26 @@ class Situation:
     explanations: Mapping[str, Explanation]
     overrides: Sequence[Override]
     incidents: Sequence[Incident]
-    past: Sequence[PastAction]
-    sick: frozenset[str]  # nodes with unexplained symptoms
+    past: Ledger  # live: what was ordered a moment ago counts
+    explained_at: Mapping[tuple[str, str], float]
+    """(node, kind) -> when an open incident of another node last explained it."""
+    sick: frozenset[str]  # silent nodes that nobody explains, but for those given up
+    given_up: frozenset[str]  # nodes that were treated in vain, and a person was called
     acting_on: frozenset[str]  # nodes with an action under way, by anybody
+
+    def held_for(self, node: str, kinds: frozenset[str]) -> float:
+        """Return for how long, in seconds, the oldest of `kinds` has been the node's own."""
+        conditions = self.ward[node].conditions
+        since = (
+            max(conditions[kind].since, self.explained_at.get((node, kind), _NEVER))
+            for kind in kinds
+        )
+        return max((self.now - one for one in since), default=0.0)
+
+    def thaw_left(self, node: str, kinds: frozenset[str]) -> float:
+        """Return for how long, in seconds, what others inflicted on a node may still linger."""
+        ends = (self.explained_at.get((node, kind), _NEVER) for kind in kinds)
+        return max(ends, default=_NEVER) + self.policy.boot_grace_s - self.now
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +142,8 @@ def self_doubt(_: Proposal, given: Situation) -> str | None:
 def explained(want: Proposal, given: Situation) -> str | None:
     """Promise 5: symptoms of an upstream illness are not treated."""
     explanation = given.explanations.get(want.node.name)
-    if explanation and want.incident and set(want.incident.symptoms) <= explanation.kinds:
+    true = want.symptoms & given.ward[want.node.name].true_kinds
+    if explanation and true and true <= explanation.kinds:
         return f"explained by {explanation.root}"
     return None
 
@@ -121,15 +152,35 @@ def upstream_in_doubt(want: Proposal, given: Situation) -> str | None:
     """Don't cut a node's power while what it depends on may be the real patient."""
     if not want.treatment.takes_node_down:
         return None
-    provider = doubtful_upstream(given.cluster, given.ward, want.node.name)
+    kinds = want.symptoms | _MUST_BOOT
+    provider = doubtful_upstream(given.cluster, given.ward, want.node.name, kinds)
     return f"{provider}, which it depends on, is not certainly well" if provider else None
 
 
+def switch_in_doubt(want: Proposal, given: Situation) -> str | None:
+    """Promise 3: don't cut power blind; a switch out of reach may mean that we are cut off."""
+    if not want.treatment.cuts_power:
+        return None
+    away = given.ward[SWITCH].conditions.get("switch_unreachable")
+    if away and away.status is Truth.TRUE:
+        return f"the switch can't be reached ({away.reason}), so silence proves nothing"
+    left = away.since + given.policy.doubt_s - given.now if away else 0.0
+    if left > 0:
+        return f"the switch could be reached again only just now; watching {left:.0f} s more"
+    if given.ward[want.node.name].signs.power is Power.UNKNOWN:
+        return f"the switch hasn't told of port {want.node.port} lately"
+    return None
+
+
 def storm(want: Proposal, given: Situation) -> str | None:
-    """Promise 3: many independent nodes sick at once means that the fault is ours."""
+    """Promise 3: many independent nodes sick at once means that the fault is ours.
+
+    Those that were treated in vain have been sick for long and on their own: they don't count.
+    """
     if not want.treatment.takes_node_down:
         return None
-    independent = len(given.cluster.nodes) - len(given.explanations.keys() - given.sick)
+    dependent = (given.explanations.keys() - given.sick) | given.given_up
+    independent = len(given.cluster.nodes) - len(dependent)
     limit = max(given.policy.storm_minimum, given.policy.storm_fraction * independent)
     if len(given.sick) >= limit:
         return f"{len(given.sick)} of {independent} independent nodes are sick at once"
@@ -160,18 +211,21 @@ def cool_down(want: Proposal, given: Situation) -> str | None:
     if not want.treatment.takes_node_down:
         return None
     acts = [p.at for p in given.past if p.node == want.node.name and p.disruptive]
-    left = max(acts, default=float("-inf")) + given.policy.cool_down_s - given.now
+    left = max(acts, default=_NEVER) + given.policy.cool_down_s - given.now
     return f"last disruptive action too recent; {left:.0f} s more" if left > 0 else None
 
 
 def boot_grace(want: Proposal, given: Situation) -> str | None:
-    """A node whose provider was just restarted gets time to come back by itself."""
+    """A node whose provider was restarted or ill gets time to come back by itself."""
     if not want.treatment.takes_node_down:
         return None
-    upstream = given.cluster.upstream(want.node.name)
+    upstream = suspects(given.cluster, want.node.name, want.symptoms | _MUST_BOOT)
     acts = [p.at for p in given.past if p.node in upstream and p.disruptive]
-    left = max(acts, default=float("-inf")) + given.policy.boot_grace_s - given.now
-    return f"a node it depends on was restarted; {left:.0f} s more" if left > 0 else None
+    left = max(acts, default=_NEVER) + given.policy.boot_grace_s - given.now
+    if left > 0:
+        return f"a node it depends on was restarted; {left:.0f} s more"
+    left = given.thaw_left(want.node.name, want.symptoms)
+    return f"a node it depends on was ill until now; {left:.0f} s more" if left > 0 else None
 
 
 def budget(want: Proposal, given: Situation) -> str | None:
@@ -206,6 +260,7 @@ RULES: Mapping[Rail, Rule] = {
     Rail.SELF_DOUBT: self_doubt,
     Rail.EXPLAINED: explained,
     Rail.UPSTREAM_IN_DOUBT: upstream_in_doubt,
+    Rail.SWITCH_IN_DOUBT: switch_in_doubt,
     Rail.STORM: storm,
     Rail.MAX_UNAVAILABLE: max_unavailable,
     Rail.BUSY: busy,

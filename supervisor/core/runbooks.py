@@ -82,13 +82,8 @@ class Runbook:
 def choose(
     runbooks: Iterable[Runbook], node: Node, patient: Patient, explained: frozenset[str]
 ) -> tuple[Runbook, frozenset[str]] | None:
-    """Return the first runbook by priority that is called for, and by which conditions."""
-    for runbook in sorted(runbooks, key=lambda r: (r.priority, r.name)):
+    """Return the first of `runbooks` (in order of priority) called for, and by which conditions."""
+    for runbook in runbooks if patient.true_kinds else ():
         if kinds := runbook.trigger(node, patient, explained):
             return runbook, kinds
     return None
-
-
-def held_for(patient: Patient, kinds: frozenset[str], now: float) -> float:
-    """Return for how long, in seconds, the oldest of `kinds` has been true."""
-    return max((now - patient.conditions[kind].since for kind in kinds), default=0.0)

@@ -156,6 +156,7 @@ def _policy(settings: Settings) -> Policy:
         max_unavailable=rails.max_unavailable,
         storm_fraction=rails.storm_fraction,
         warm_up_s=rails.warm_up_s,
+        first_beat_s=settings.heartbeat.first_beat_s,
         boot_grace_s=rails.boot_grace_s,
         cool_down_s=rails.cool_down_s,
     )

@@ -174,3 +174,13 @@ def test_beat_stays_within_the_protocols_bounds() -> None:
     assert sent.observations
     assert sent.observations[0].subject == f"{0:0400}"
     assert len(sent.results) == 64
+
+
+def test_results_too_long_for_one_beat_wait_for_the_next() -> None:
+    """Texts of four-byte letters are cut to what fits: the rest is still unacknowledged."""
+    results = tuple(
+        CommandResult(id=f"c{n}", status="failed", detail="🍓" * 400) for n in range(64)
+    )
+    request = _beat(_new_session(), results=results)
+    assert len(request.body) <= MAX_BODY_BYTES
+    assert Heartbeat.model_validate_json(request.body).results == results[:32]

@@ -168,7 +168,7 @@ async def test_an_agent_that_dies_by_itself_is_started_again(rack: Rack) -> None
     """As its unit's Restart= does: a new process a second later."""
     pi = rack.pis["green3"]
     before = pi.agent.pid
-    pi.agent._process.kill()
+    pi.agent.kill()
     await until(lambda: pi.agent.pid != before)
     await until(lambda: pi.agent.pid)
 

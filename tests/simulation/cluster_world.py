@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from common.inventory import load_cluster
-from common.observations import Observation, Sense
+from common.observations import Observation, Sense, Truth
 from supervisor.core.effects import Action, Effect, Kept, Note, NoteKind, Perform, Save, Treatment
 from supervisor.core.events import ActionEnded, Beat, Event, Observed, Result, Tick
 from supervisor.core.medic import Medic, Restored
@@ -63,6 +63,8 @@ class World:
         self.store: dict[tuple[str, str], dict[str, object]] = {}
         self.effects: list[tuple[float, Effect]] = []
         self.frozen_until: dict[str, float] = {}
+        self.link = True  # the supervisor's own way to everything
+        self.nodes_without_agent: set[str] = set()
         self.answer = True  # whether actuators report back
         self.medic = Medic(CLUSTER, RUNBOOKS, self.policy, self.now)
         self.probe()
@@ -108,17 +110,22 @@ class World:
 
     def _beat(self, node: VirtualNode) -> None:
         frozen = self.frozen_until.get(node.name, 0) > self.now
-        if not node.beating or frozen or self.random.random() < self.loss:
+        if not self.link or not node.beating or frozen or self.random.random() < self.loss:
             return
         uptime = self.now - node.booted_at
         self.feed(Beat(node.name, f"{node.name}-{node.boot}", uptime, 1.0, node.report()))
 
     def probe(self) -> None:
         """Every probe looks at every node once."""
+        away = Truth.FALSE if self.link else Truth.TRUE
+        self.feed(Observed((Observation(Sense.SWITCH, "switch", "switch_unreachable", away),)))
         for node in self.nodes.values():
             looks = {"ssh_banner": node.ssh, "tcp": node.tcp}
+            if not self.link:
+                looks = dict.fromkeys(looks, "nothing")
             seen = [Observation(Sense.PROBE, node.name, kind, what) for kind, what in looks.items()]
-            seen.append(Observation(Sense.SWITCH, node.name, "port", node.power))
+            if self.link:
+                seen.append(Observation(Sense.SWITCH, node.name, "port", node.power))
             self.feed(Observed(tuple(seen)))
 
     def feed(self, event: Event) -> None:
@@ -139,7 +146,8 @@ class World:
             self.kill(node.name)
             if self.revives(node):
                 node.back_at = self.now + self.boot_s
-        if action.treatment is Treatment.RESTART_AGENT and node.ssh == "banner":
+        installed = node.name not in self.nodes_without_agent
+        if action.treatment is Treatment.RESTART_AGENT and node.ssh == "banner" and installed:
             node.beating = True
         if self.answer:
             self.feed(ActionEnded(action.id, self.power_result, "told by the world"))

@@ -3,7 +3,14 @@
 import pytest
 
 from supervisor.core.effects import NoteKind, Treatment
-from supervisor.core.events import ActRequested, Override, OverrideKind, OverrideLifted, OverrideSet
+from supervisor.core.events import (
+    ActRequested,
+    Override,
+    OverrideKind,
+    OverrideLifted,
+    OverrideSet,
+    Result,
+)
 from supervisor.core.rails import Rail
 from tests.simulation.cluster_world import CLUSTER, NETBOOTED, World
 
@@ -50,6 +57,29 @@ def test_everybody_silent_is_our_fault() -> None:
     assert not [a for a in world.actions if a.node in NETBOOTED]
 
 
+def test_cut_off_from_everything() -> None:
+    """With our own cable out nobody is treated, nor when it is back and they are found well."""
+    world = World()
+    world.run(60)
+    world.link = False
+    world.run(600)
+    world.link = True
+    world.run(60)
+    assert world.actions == []
+    assert world.medic.status(world.now).verdict == "HEALTHY 19/19"
+
+
+def test_a_disabled_port_is_remembered() -> None:
+    """A port that a person switched off stays off, also once the switch can't be asked any more."""
+    world = World()
+    world.run(60)
+    world.kill("green2", power="disabled")
+    world.run(20)
+    world.nodes["green2"].power = "unknown"
+    world.run(900)
+    assert world.actions == []
+
+
 def test_many_independent_nodes_at_once_is_a_storm() -> None:
     """Seven workers dead at once under a healthy login: held back, and said so."""
     world = World()
@@ -59,6 +89,17 @@ def test_many_independent_nodes_at_once_is_a_storm() -> None:
     world.run(300)
     assert world.actions == []
     assert {n.data["rail"] for n in world.notes(NoteKind.REFUSED)} >= {Rail.STORM}
+
+
+def test_two_at_a_time() -> None:
+    """Five workers that hang at the same instant are cycled two at a time, each in its turn."""
+    world = World()
+    world.run(60)
+    world.hang(*NETBOOTED[3:8])
+    world.run(75)
+    assert len(world.actions) == world.policy.max_unavailable
+    world.run_until(lambda: len(world.notes(NoteKind.RECOVERED)) == 5, at_most=300)
+    assert sorted(a.node for a in world.actions) == sorted(NETBOOTED[3:8])
 
 
 def test_a_hung_worker_is_cycled_after_a_minute() -> None:
@@ -165,6 +206,29 @@ def test_power_cycle_by_hand() -> None:
     assert [n.data["rail"] for n in world.notes(NoteKind.REFUSED)] == [Rail.COOL_DOWN]
     ask(world, "green4", skip=frozenset({Rail.COOL_DOWN}))
     assert len(world.actions) == 2
+
+
+def test_what_never_happened_starts_no_cool_down() -> None:
+    """A cycle by hand that never reached the switch may be asked for again at once."""
+    world = World()
+    world.run(60)
+    world.power_result = Result.NOT_SENT
+    ask(world, "green4")
+    ask(world, "green4")
+    assert not world.notes(NoteKind.REFUSED)
+    assert len(world.actions) == 2
+
+
+def test_a_silent_actuator_is_given_up_by_hand_too() -> None:
+    """An order by hand whose actuator never reports holds its node for minutes, not for ever."""
+    world = World()
+    world.run(60)
+    world.answer = False
+    ask(world, "green4")
+    world.run(200)
+    assert [n.data["result"] for n in world.notes(NoteKind.ACTION_FINISHED)] == [Result.UNKNOWN]
+    ask(world, "green4")
+    assert not world.notes(NoteKind.REFUSED)
 
 
 def test_protected_by_hand() -> None:

@@ -1,7 +1,5 @@
 """The table of verdicts, and the patience behind it."""
 
-from collections import deque
-
 import pytest
 
 from supervisor.core.liveness import (
@@ -55,7 +53,11 @@ def test_verdicts(signs: Signs, verdict: Verdict) -> None:
 )
 def test_patience(gaps: list[float], expected: float) -> None:
     """Patience grows with irregularity, from three beats to twelve."""
-    assert patience(Vitals(gaps=deque(gaps)), POLICY) == expected
+    vitals, now = Vitals(), 0.0
+    for gap in (0.0, *gaps):
+        now += gap
+        vitals.beat(now, "a", now, 1.0)
+    assert patience(vitals, POLICY) == expected
 
 
 def test_never_heard_is_awaited_first() -> None:
@@ -78,9 +80,10 @@ def test_old_evidence_says_nothing() -> None:
     vitals = Vitals()
     vitals.beat(0.0, "a", 1.0, 1.0)
     vitals.probed("ssh_banner", "banner", 0.0, "", None)
-    vitals.probed("port", "on", 0.0, "", None)
-    signs = read_signs(vitals, 13.0, 0.0, POLICY)
-    assert signs == Signs(Beats.LOST, Ssh.UNKNOWN, Kernel.UNKNOWN, Power.UNKNOWN)
+    vitals.probed("port", "on", 1.0, "", None)
+    unheard = Signs(Beats.LOST, Ssh.UNKNOWN, Kernel.UNKNOWN, Power.ON)
+    assert read_signs(vitals, 13.0, 0.0, POLICY) == unheard
+    assert read_signs(vitals, 32.0, 0.0, POLICY).power is Power.UNKNOWN
 
 
 def test_forgiven() -> None:

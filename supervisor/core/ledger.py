@@ -1,0 +1,58 @@
+"""What was ordered, for budgets and cool-downs: it outlives restarts, and is always current."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from supervisor.core.effects import Action, Forget, Kept, Save
+
+KEPT_S = 7 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class PastAction:
+    """An action that was ordered. `at` is core time."""
+
+    id: str
+    node: str
+    treatment: str
+    runbook: str | None
+    disruptive: bool
+    at: float
+
+    def record(self) -> dict[str, Any]:
+        """Return it as JSON-ready data."""
+        return asdict(self)
+
+
+class Ledger:
+    """Every action of the last `KEPT_S` seconds that may have happened."""
+
+    def __init__(self, past: Iterable[PastAction] = ()) -> None:
+        self._past = {one.id: one for one in past}
+
+    def __iter__(self) -> Iterator[PastAction]:
+        return iter(self._past.values())
+
+    def ordered(self, action: Action, now: float) -> Save:
+        """Book an action, before it is carried out."""
+        past = PastAction(
+            action.id,
+            action.node,
+            str(action.treatment),
+            action.runbook,
+            action.treatment.takes_node_down,
+            now,
+        )
+        self._past[past.id] = past
+        return Save(Kept.ACTION, past.id, past.record())
+
+    def never_happened(self, action_id: str) -> Iterator[Forget]:
+        """Take an action back: it costs no budget and starts no cool-down."""
+        if self._past.pop(action_id, None):
+            yield Forget(Kept.ACTION, action_id)
+
+    def outdated(self, now: float) -> Iterator[Forget]:
+        """Drop what is too old to matter to any budget."""
+        for old in [past.id for past in self if now - past.at > KEPT_S]:
+            yield from self.never_happened(old)

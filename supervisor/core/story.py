@@ -1,0 +1,52 @@
+"""An incident's turning points, as lines of the timeline and records to keep."""
+
+from collections.abc import Iterable, Iterator
+
+from supervisor.core.conditions import phrase
+from supervisor.core.effects import Effect, Kept, Note, NoteKind, Save
+from supervisor.core.incidents import Incident
+from supervisor.core.rails import describe
+from supervisor.core.runbooks import Step
+from supervisor.core.status import IncidentState
+
+_SHOWN = 6  # names that fit a line
+
+
+def recovered(incident: Incident, now: float, why: str) -> Iterator[Effect]:
+    """Close an incident."""
+    incident.enter(IncidentState.RECOVERED, now, why)
+    took = now - incident.opened_at
+    text = f"{incident.node}: {why}"
+    yield note(NoteKind.RECOVERED, text, incident, seconds=round(took, 3), actions=incident.actions)
+    yield saved(incident)
+
+
+def escalated(incident: Incident, now: float, why: str) -> Iterator[Effect]:
+    """Call a person."""
+    incident.enter(IncidentState.ESCALATED, now, why)
+    text = f"{describe(incident.node, incident.symptoms)}: a person is needed: {why}"
+    yield note(NoteKind.ESCALATED, text, incident)
+    yield saved(incident)
+
+
+def note(kind: NoteKind, text: str, incident: Incident, **data: object) -> Note:
+    """Write a line about an incident."""
+    return Note(kind, text, incident.node, incident.id, data)
+
+
+def saved(incident: Incident) -> Save:
+    """Keep an incident as it is now."""
+    return Save(Kept.INCIDENT, incident.id, incident.record())
+
+
+def said(step: Step) -> str:
+    """Name a step: `restart unit ssh.service`."""
+    arguments = " ".join(step.arguments.values())
+    return f"{phrase(step.treatment)}{' ' + arguments if arguments else ''}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Name some, and count the rest."""
+    shown = sorted(names)
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    return ", ".join(shown[:_SHOWN]) + more
