@@ -2,6 +2,9 @@
 
 A detector that finds nothing to look at (no such hardware, no such unit) returns no
 observation: no data is not a failure. One that tried to look and could not raises.
+
+A detector that the kernel or systemd can tell at once also has `watch`, see `Watcher`. Its
+periodic look stays: it is the backstop for what no event told.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -45,12 +48,15 @@ class Detector(Protocol):
 
 
 @runtime_checkable
-class EventDriven(Protocol):
-    """A detector that the kernel tells when to look. Its period is then only the backstop."""
+class Watcher(Detector, Protocol):
+    """A detector that learns of events. Its facts still come from `observe`, and only there."""
 
     async def watch(self, look_now: Callable[[], None]) -> None:
-        """Call `look_now` when something happened. Runs in the event loop until cancelled.
+        """Wait for events, for ever, and call `look_now` after each.
 
-        Returning means that there is nothing to wait for here. Raising is counted, and the
-        watch begins again after a while; the looks go on.
+        Runs in the event loop from the agent's start: only memory and sockets here. `look_now`
+        never blocks, may be called from any thread, and as often as one likes: looks are
+        paced, and one look answers all the calls before it. An event that carries a fact of
+        its own is kept in the detector for `observe` to tell. Ending or raising is a failure:
+        it is logged, and the watch begun again after a pause.
         """

@@ -22,7 +22,7 @@ from lab.errors import LabError
 from lab.parts import Workshop, backup_of
 from lab.rack import Rack
 from lab.services import Service
-from lab.settings import LabSettings, pimedic_toml
+from lab.settings import LabSettings, at_lab_pace, pimedic_toml
 from lab.switch.ports import Transition
 from lab.switch.server import FakeSwitch
 
@@ -99,6 +99,7 @@ class Lab:
         backup = backup_of(cluster)
         text = pimedic_toml(settings, backup.ip)
         (path / "pimedic.toml").write_text(text, encoding="utf-8")
+        _write_runbooks(settings.runbooks, path / "runbooks")
         with _said_plainly("the supervisor", "choose another --port"):
             for host in ("127.0.0.1", backup.ip) if settings.supervisor else ():
                 _check_free(host, settings.addresses.port)
@@ -114,6 +115,14 @@ class Lab:
             host_key=workshop.credentials.switch_host_key,
             clock=boottime,
         )
+
+
+def _write_runbooks(source: Path, target: Path) -> None:
+    """Copy the runbooks at the lab's pace."""
+    target.mkdir()
+    for runbook in sorted(source.glob("*.toml")):
+        text = at_lab_pace(runbook.read_text(encoding="utf-8"))
+        (target / runbook.name).write_text(text, encoding="utf-8")
 
 
 def _hire(directory: Path, mark: str) -> "subprocess.Popen[bytes]":
