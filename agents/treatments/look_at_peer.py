@@ -119,13 +119,13 @@ async def _banner(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> dict
 async def _healthz(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> dict[str, Any]:
     writer.write(b"GET /healthz HTTP/1.0\r\n\r\n")
     await writer.drain()
-    head, _, body = (await reader.read(_READ_LIMIT)).partition(b"\r\n\r\n")
-    if not head:
+    received = b""
+    while more := await reader.read(_READ_LIMIT - len(received)):
+        received += more
+    if not received:
         return {"agent": "reset"}
     try:
-        while more := await reader.read(_READ_LIMIT - len(body)):
-            body += more
-        health = json.loads(body)
+        health = json.loads(received.partition(b"\r\n\r\n")[2])
         return {
             "agent": "answers",
             "boot_id": str(health["boot_id"])[:64],
