@@ -4,17 +4,44 @@ from collections.abc import Callable
 
 from agents.clock_offset import Estimate
 from agents.detector import Detector
+from agents.detectors.boot_history import BootHistory
 from agents.detectors.clock import ClockSkew, ClockSync
+from agents.detectors.clock_step import ClockStep
+from agents.detectors.filesystem_errors import FilesystemErrors
 from agents.detectors.hostname_resolves import HostnameResolves
+from agents.detectors.k3s_api import K3sApi
+from agents.detectors.kernel_image_readable import KernelImageReadable
+from agents.detectors.kernel_log import KernelLog
+from agents.detectors.pressure import Pressure
 from agents.detectors.read_only_mounts import ReadOnlyMounts
+from agents.detectors.throttling import Throttling
+from agents.detectors.timezone import TimeZone
 from agents.detectors.units import Units
+from agents.kernel_messages import KernelMessages
 from agents.settings import Settings
 from agents.systemctl import Systemctl
 from agents.treatment import Treatment
+from agents.treatments.look_at_peer import LookAtPeer
 from agents.treatments.restart_unit import RestartUnit
 
 DETECTOR_NAMES = tuple(
-    kind.name for kind in (ReadOnlyMounts, ClockSkew, ClockSync, Units, HostnameResolves)
+    kind.name
+    for kind in (
+        ReadOnlyMounts,
+        ClockSkew,
+        ClockSync,
+        Units,
+        HostnameResolves,
+        FilesystemErrors,
+        KernelLog,
+        ClockStep,
+        TimeZone,
+        KernelImageReadable,
+        Throttling,
+        Pressure,
+        BootHistory,
+        K3sApi,
+    )
 )
 
 
@@ -22,17 +49,30 @@ def detectors(
     settings: Settings, systemctl: Systemctl, clock: Callable[[], Estimate | None]
 ) -> list[Detector]:
     """Build the detectors that weren't switched off."""
+    messages = KernelMessages(settings.kmsg)
     every: list[Detector] = [
-        ReadOnlyMounts(settings.procfs, settings.mounts),
+        ReadOnlyMounts(settings.procfs, settings.mounts, settings.rootfs, messages),
         ClockSkew(clock, settings.clock_threshold_s),
-        ClockSync(),
+        ClockSync(settings.rootfs),
         Units(systemctl, settings.units),
         HostnameResolves(settings.procfs, settings.rootfs),
+        FilesystemErrors(settings.sysfs, messages),
+        KernelLog(messages),
+        ClockStep(),
+        TimeZone(settings.rootfs, settings.timezone),
+        KernelImageReadable(settings.rootfs),
+        Throttling(settings.sysfs),
+        Pressure(settings.procfs),
+        BootHistory(settings.procfs, settings.boot_history),
+        K3sApi(settings.k3s_server, settings.k3s_credentials, settings.node),
     ]
     return [detector for detector in every if detector.name not in settings.without]
 
 
 def treatments(settings: Settings, systemctl: Systemctl) -> dict[str, Treatment]:
     """Build the allow-list of treatments, by name."""
-    every: list[Treatment] = [RestartUnit(systemctl, settings.units)]
+    every: list[Treatment] = [
+        RestartUnit(systemctl, settings.units),
+        LookAtPeer(settings.peers, settings.bind),
+    ]
     return {treatment.name: treatment for treatment in every}

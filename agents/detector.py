@@ -2,10 +2,13 @@
 
 A detector that finds nothing to look at (no such hardware, no such unit) returns no
 observation: no data is not a failure. One that tried to look and could not raises.
+
+A detector that the kernel or systemd can tell at once also has `watch`, see `Watcher`. Its
+periodic look stays: it is the backstop for what no event told.
 """
 
-from collections.abc import Awaitable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 from common.wire import WireObservation
 
@@ -42,3 +45,18 @@ class Detector(Protocol):
 
     def observe(self) -> Observations | Awaitable[Observations]:
         """Look once."""
+
+
+@runtime_checkable
+class Watcher(Detector, Protocol):
+    """A detector that learns of events. Its facts still come from `observe`, and only there."""
+
+    async def watch(self, look_now: Callable[[], None]) -> None:
+        """Wait for events, for ever, and call `look_now` after each.
+
+        Runs in the event loop from the agent's start: only memory and sockets here. `look_now`
+        never blocks, may be called from any thread, and as often as one likes: looks are
+        paced, and one look answers all the calls before it. An event that carries a fact of
+        its own is kept in the detector for `observe` to tell. Ending or raising is a failure:
+        it is logged, and the watch begun again after a pause.
+        """

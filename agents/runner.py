@@ -3,17 +3,21 @@
 A look that raises, overruns its deadline or returns nonsense makes what the detector speaks
 of *unknown* and is counted; the others go on. A look that hangs is never joined by a second
 one: while it is outstanding, the detector stays unknown.
+
+A detector with a `watch` is looked through at once when that rings; its periodic look goes on,
+on its own grid. A watch that ends is begun again, with pauses that grow to `_LONGEST_PAUSE_S`.
 """
 
 import asyncio
+import contextlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 import structlog
 
 from agents.current_observations import CurrentObservations
-from agents.detector import Detector, DetectorError, Observations
+from agents.detector import Detector, DetectorError, Observations, Watcher
 from agents.metrics import Metrics
 from agents.programs import ProgramError
 from agents.threads import in_thread
@@ -22,6 +26,8 @@ from common.wire import WireObservation
 
 _log = structlog.get_logger(__name__)
 _EXPECTED = (DetectorError, ProgramError, OSError)  # these explain themselves without a traceback
+_LEAST_GAP_S = 0.05  # between looks: a storm of events must not become a storm of looks
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 
 
 class Outcome(StrEnum):
@@ -50,21 +56,45 @@ class Runner:
         """Run until cancelled."""
         async with asyncio.TaskGroup() as group:
             for detector in self._detectors:
-                group.create_task(self._keep_looking(detector), name=f"detector {detector.name}")
+                bell = asyncio.Event()
+                looking = self._keep_looking(detector, bell)
+                group.create_task(looking, name=f"detector {detector.name}")
+                if isinstance(detector, Watcher):
+                    watching = self._keep_watching(detector, bell)
+                    group.create_task(watching, name=f"watch {detector.name}")
             await asyncio.Event().wait()
 
     def overdue_s(self, now: float) -> float:
         """Return by how long the latest detector's loop is late; 0 while all of them turn."""
         return max((now - by for by in self._next_turn_by.values()), default=0.0)
 
-    async def _keep_looking(self, detector: Detector) -> None:
+    async def _keep_looking(self, detector: Detector, bell: asyncio.Event) -> None:
         due = boottime()
         while True:
             self._next_turn_by[detector.name] = due + detector.period_s + detector.deadline_s
+            bell.clear()  # what rings from here on may be too late for this look
             await self.look(detector)
             now = boottime()
-            due = max(due + detector.period_s, now)  # skip what was missed
-            await asyncio.sleep(due - now)
+            if now >= due:
+                due = max(due + detector.period_s, now)  # skip what was missed
+            await _rung(bell, min(_LEAST_GAP_S, due - now), due - now)
+
+    async def _keep_watching(self, detector: Watcher, bell: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+
+        def look_now() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop closed: nobody looks any more
+                loop.call_soon_threadsafe(bell.set)
+
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            begun = boottime()
+            trouble = await _watched(detector, look_now)
+            if boottime() - begun > _LONGEST_PAUSE_S:
+                pause_s = _FIRST_PAUSE_S
+            _log.warning("watch_ended", detector=detector.name, reason=trouble, again_in_s=pause_s)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     async def look(self, detector: Detector) -> Outcome:
         """Look once, and account for it."""
@@ -119,6 +149,25 @@ class Runner:
         elif outcome is not Outcome.SUCCESS and name not in self._failing:
             self._failing.add(name)
             _log.warning("detector_failing", detector=name, outcome=outcome, reason=trouble)
+
+
+async def _rung(bell: asyncio.Event, at_least_s: float, at_most_s: float) -> None:
+    """Wait until `bell` rings, within these bounds."""
+    await asyncio.sleep(at_least_s)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(at_most_s - at_least_s):
+            await bell.wait()
+
+
+async def _watched(detector: Watcher, look_now: Callable[[], None]) -> str:
+    """Watch until it ends; return why."""
+    try:
+        await detector.watch(look_now)
+    except _EXPECTED as error:
+        return str(error) or type(error).__name__
+    except Exception as error:  # noqa: BLE001 - isolation is our job
+        return repr(error)
+    return "it returned"
 
 
 def _start(detector: Detector) -> asyncio.Future[Observations]:

@@ -191,3 +191,91 @@ async def test_turning_loops_are_not_overdue() -> None:
         gate.set()
         task.cancel()
         await asyncio.wait([task], timeout=5)
+
+
+class Watches(Looks):
+    """A detector with a long period that is told of events."""
+
+    period_s = 60.0
+
+    def __init__(self, watch: Callable[[Callable[[], None]], Any]) -> None:
+        super().__init__("watches", _fine)
+        self.watches = 0
+        self._watch = watch
+
+    async def watch(self, look_now: Callable[[], None]) -> None:
+        """Wait for events."""
+        self.watches += 1
+        await self._watch(look_now)
+
+
+async def _watch_in(runner: Runner, work: Callable[[], Any]) -> None:
+    task = asyncio.get_running_loop().create_task(runner.run())
+    try:
+        await work()
+    finally:
+        task.cancel()
+        await asyncio.wait([task], timeout=5)
+
+
+@pytest.mark.parametrize("from_thread", [False, True])
+async def test_event_makes_it_look_at_once(from_thread: bool) -> None:  # noqa: FBT001
+    """A watch rings, from the loop or from any thread, and the look doesn't wait its period."""
+    rings: list[Callable[[], None]] = []
+
+    async def watch(look_now: Callable[[], None]) -> None:
+        rings.append(look_now)
+        await asyncio.Event().wait()
+
+    detector = Watches(watch)
+    runner, _, _ = _runner_of(detector)
+
+    async def work() -> None:
+        await _until(lambda: detector.looks == 1 and rings)
+        if from_thread:
+            await asyncio.to_thread(rings[0])
+        else:
+            rings[0]()
+        await _until(lambda: detector.looks == 2)
+
+    await _watch_in(runner, work)
+
+
+async def test_storm_of_events_is_no_storm_of_looks() -> None:
+    """A thousand events within a moment cost a handful of looks, the last one after them all."""
+    done = asyncio.Event()
+
+    async def watch(look_now: Callable[[], None]) -> None:
+        for _ in range(1000):
+            look_now()
+            await asyncio.sleep(0)
+        done.set()
+        await asyncio.Event().wait()
+
+    detector = Watches(watch)
+    runner, _, _ = _runner_of(detector)
+
+    async def work() -> None:
+        await done.wait()
+        so_far = detector.looks
+        await _until(lambda: detector.looks > so_far)
+        assert detector.looks < 50
+
+    await _watch_in(runner, work)
+
+
+async def test_broken_watch_is_begun_again_and_looks_go_on() -> None:
+    """A watch that raises or ends takes nothing with it, and is tried again."""
+
+    async def watch(_look_now: Callable[[], None]) -> None:
+        raise OSError("no bus")
+
+    detector = Watches(watch)
+    good = Looks("good", _fine)
+    runner, current, _ = _runner_of(detector, good)
+
+    async def work() -> None:
+        await _until(lambda: detector.watches == 2 and good.looks > 3)
+        assert _statuses(current) == ["false", "false"]
+
+    await _watch_in(runner, work)
