@@ -59,8 +59,14 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing; when this block has ended without an error, it is on disk."""
+        """All or nothing; when this block has ended without an error, it is on disk.
+
+        One inside another belongs to the outer one.
+        """
         with self._turn:
+            if self._connection.in_transaction:
+                yield self._connection
+                return
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 try:
