@@ -61,12 +61,13 @@ class FakeSwitch:
         quirks: Quirks | None = None,
         second_s: float = 1.0,
         restart_revives: bool = False,
+        poe_count: int = 48,
     ) -> None:
         self.host, self.port, self.user, self.password = host, port, user, password
         self.authorized_keys = {key.public_data for key in authorized_keys}
         self.host_key = host_key or asyncssh.generate_private_key("ssh-ed25519")
         self.clock = clock
-        self.ports = Ports(clock, latencies, restart_revives=restart_revives)
+        self.ports = Ports(clock, latencies, restart_revives=restart_revives, poe_count=poe_count)
         self.faults = Faults()
         self.swctrl = Swctrl(self.ports, self.faults, quirks or Quirks())
         self.executed: list[Executed] = []

@@ -20,6 +20,7 @@ from supervisor.core.liveness import (
     Ssh,
     Verdict,
     Vitals,
+    is_dark,
     judge,
     read_signs,
     seen_since,
@@ -28,6 +29,7 @@ from supervisor.core.liveness import (
 from supervisor.core.policy import Policy
 
 FORGET_S = 900.0
+NEVER = float("-inf")
 SWITCH = "switch"  # the switch is watched like a node of this name
 
 # Verdict -> the condition that says so.
@@ -104,9 +106,13 @@ class Patient:
     signs: Signs = field(default_factory=lambda: Signs(Beats.AWAITED))
     verdict: Verdict = Verdict.UNKNOWN
     reports: tuple[Observation, ...] = ()
+    steady_until: float = NEVER
+    """Until then nothing about it changes unless something new is seen."""
     drawn_from: tuple[object, ...] = ()
     """The evidence that the conditions were last drawn from; unchanged, so are they."""
     conditions: dict[str, Condition] = field(default_factory=dict)
+    dark_at: float | None = None
+    """When it last left the dark: silent at every sense, or without power."""
     true_kinds: frozenset[str] = frozenset()
     """The conditions that are true; kept up to date by the ward."""
 
@@ -131,6 +137,8 @@ class Ward:
         """Take in one probe's observation."""
         patient = self.patients.get(observation.node)
         if patient and understood(observation.kind, observation.outcome):
+            if not self._said_again(patient, observation, now):
+                patient.steady_until = NEVER
             patient.vitals.probed(
                 observation.kind,
                 observation.outcome,
@@ -139,20 +147,48 @@ class Ward:
                 observation.value,
             )
 
+    def _said_again(self, patient: Patient, observation: Observation, now: float) -> bool:
+        known = patient.vitals.probes.get(observation.kind)
+        return (
+            known is not None
+            and known.outcome == observation.outcome
+            and known.streak >= self._policy.confirmations
+            and now - known.at <= self._policy.evidence_ttl_s
+        )
+
+    def forgive(self, nap: float) -> None:
+        """We slept for `nap` seconds: nobody is to blame for what we didn't hear meanwhile."""
+        for patient in self.patients.values():
+            patient.vitals.forgive(nap)
+            patient.steady_until = NEVER
+
     def refresh(self, now: float, nodes: Iterable[str] | None = None) -> list[Change]:
         """Bring the conditions of `nodes` (default: all) up to `now`; return what changed."""
         changes: list[Change] = []
         for name in self.patients if nodes is None else nodes:
             patient = self.patients[name]
+            if nodes is None and now <= patient.steady_until:
+                continue
             if name != SWITCH:
                 signs = read_signs(patient.vitals, now, self._started_at, self._policy)
                 if signs != patient.signs:
+                    if is_dark(patient.signs):
+                        patient.dark_at = now
                     patient.signs, patient.verdict = signs, judge(signs)
             evidence = self._evidence(patient, now)
             if evidence != patient.drawn_from:
                 patient.drawn_from = evidence
                 changes += self._settle(name, patient, now)
+            patient.steady_until = self._steady_until(patient)
         return changes
+
+    def _steady_until(self, patient: Patient) -> float:
+        """Return until when a speaking node needs no look, unless something new is seen."""
+        vitals, policy = patient.vitals, self._policy
+        if patient.signs.beats is not Beats.FRESH or vitals.last_beat is None:
+            return NEVER
+        least = vitals.last_beat + policy.min_patience_beats * vitals.interval_s
+        return min([least, *(seen.at + policy.evidence_ttl_s for seen in vitals.probes.values())])
 
     def _evidence(self, patient: Patient, now: float) -> tuple[object, ...]:
         """Return all that conditions are drawn from, to see whether anything is new."""

@@ -82,6 +82,8 @@ def explain(
     `incidents` maps each node with an open incident to the services it is breaking. Returns,
     for each node with explained conditions, the node that explains most of them.
     """
+    if not any(patient.true_kinds for patient in ward.patients.values()):
+        return {}
     broken = {
         (name, service)
         for name in cluster.nodes

@@ -38,6 +38,12 @@ class Incident:
     well_since: float | None = None
     own_well_since: float | None = None
     retry_at: float | None = None
+    idle_since: float | None = None
+    """Since when nothing could be done for it, though nobody forbade it."""
+    called: bool = False
+    """A person was called. Never twice for one incident."""
+    given_up: bool = False
+    """Nothing more will be tried."""
     reason: str = ""
     acknowledged_by: str | None = None
     held: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -54,12 +60,21 @@ class Incident:
         return self.state in {IncidentState.TREATING, IncidentState.VERIFYING}
 
     def enter(self, state: IncidentState, now: float, reason: str = "") -> None:
-        """Change state."""
+        """Change state. Who was called stays called: open again means escalated."""
+        if state is IncidentState.OPEN and self.called:
+            state = IncidentState.ESCALATED
         self.state, self.state_since, self.reason = state, now, reason
         self.well_since = self.own_well_since = None
 
+    def turn_to(self, runbook: str, title: str) -> None:
+        """Follow another runbook from its first step; what its illness breaks is seen anew."""
+        self.runbook, self.title = runbook, title
+        self.symptoms, self.breaks, self.step, self.attempt = (), (), 0, 0
+
     def resume(self, now: float) -> None:
         """Go on after a restart: nobody verified while we were away, so deadlines start anew."""
+        if self.state is IncidentState.ESCALATED and not self.called:  # saved by an older version
+            self.called = self.given_up = True
         if self.under_treatment:
             self.enter(self.state, now, self.reason)
             self.action_overdue_at = now + RESUME_GRACE_S
@@ -70,6 +85,7 @@ class Incident:
         self.state_since = min(float(self.state_since), now)
         self.action_at = None if self.action_at is None else min(float(self.action_at), now)
         self.retry_at = None if self.retry_at is None else min(float(self.retry_at), now)
+        self.idle_since = None if self.idle_since is None else min(float(self.idle_since), now)
         self.held = {rail: (text, min(since, now)) for rail, (text, since) in self.held.items()}
 
     def record(self) -> dict[str, Any]:

@@ -68,6 +68,12 @@ class Power(StrEnum):
     UNKNOWN = "unknown"
 
 
+def is_dark(signs: "Signs") -> bool:
+    """Tell whether nothing at all answers, or there is no power to answer with."""
+    unpowered = signs.power in {Power.OFF, Power.DISABLED}
+    return signs.beats is Beats.LOST and (signs.kernel is Kernel.SILENT or unpowered)
+
+
 @dataclass(frozen=True, slots=True)
 class Signs:
     """The four senses, reduced to one word each."""

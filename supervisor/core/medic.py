@@ -42,9 +42,10 @@ from supervisor.core.orders import ACTUATOR_GRACE_S
 from supervisor.core.picture import draw
 from supervisor.core.planner import Planner
 from supervisor.core.policy import Policy
-from supervisor.core.rails import Proposal, Situation, refusals
+from supervisor.core.rails import Proposal, refusals
 from supervisor.core.restoring import Restored, remember
 from supervisor.core.runbooks import Runbook
+from supervisor.core.situation import Situation
 from supervisor.core.status import Status
 
 __all__ = ["Medic", "Restored", "Tally"]
@@ -200,8 +201,7 @@ class Medic:
         nap, self._last_now = now - self._last_now, now
         if nap <= self._policy.nap_s:
             return
-        for patient in self._ward.patients.values():
-            patient.vitals.forgive(nap)
+        self._ward.forgive(nap)
         self._doubt_until = now + self._policy.doubt_s
         self._doubt = f"the supervisor itself stood still for {nap:.1f} s"
         yield Note(NoteKind.SELF_DOUBT, f"{self._doubt}; nobody is blamed for it", None, None)

@@ -3,16 +3,17 @@
 from collections.abc import Iterator, Mapping
 
 from common.topology import Node
-from supervisor.core.effects import Action, Effect, Note, NoteKind, Perform
+from supervisor.core.effects import Action, Effect, Note, NoteKind, Perform, Treatment
 from supervisor.core.events import ActionEnded, Result
 from supervisor.core.incidents import Incident
-from supervisor.core.ledger import Ledger
+from supervisor.core.ledger import Ledger, PastAction
 from supervisor.core.policy import Policy
 from supervisor.core.proof import proof_in_words
-from supervisor.core.rails import ENDS_IN_ESCALATION, Proposal, Refusal, Situation, refusals
+from supervisor.core.rails import ENDS_IN_ESCALATION, Proposal, Refusal, refusals
 from supervisor.core.runbooks import Runbook, Step
+from supervisor.core.situation import Situation
 from supervisor.core.status import IncidentState
-from supervisor.core.story import escalated, note, said, saved
+from supervisor.core.story import given_up, note, said, saved
 
 ACTUATOR_GRACE_S = 30.0  # past its own deadline, an actuator that says nothing is given up
 
@@ -25,29 +26,43 @@ class Orders:
         self._policy = policy
         self.past = Ledger()
 
-    def rung(self, incident: Incident, runbook: Runbook, given: Situation) -> Step | None:
-        """Return the rung to try next, climbing past those that are spent or don't apply."""
-        patient = given.ward[incident.node]
-        while incident.step < len(runbook.steps):
-            step = runbook.steps[incident.step]
-            if step.applies(patient) and incident.attempt < step.times:
-                return step
-            incident.step, incident.attempt = incident.step + 1, 0
-        return None
+    def rungs_left(self, incident: Incident, runbook: Runbook) -> list[int]:
+        """Return the rungs, by number, that may still be tried; empty: the ladder is climbed."""
+        numbers = range(incident.step, len(runbook.steps))
+        return [number for number in numbers if not self._spent(incident, runbook, number)]
+
+    def _spent(self, incident: Incident, runbook: Runbook, number: int) -> bool:
+        """What another runbook gave for the same incident counts here too."""
+        step = runbook.steps[number]
+        ladder = runbook.steps[: number + 1]
+        allowed = sum(s.times for s in ladder if s.treatment is step.treatment)
+        given = sum(past.treatment == step.treatment for past in self._given(incident))
+        attempts = incident.attempt if number == incident.step else 0
+        return attempts >= step.times or given >= allowed
 
     def tried(self, incident: Incident) -> bool:
         """Tell whether anything was really done for it."""
-        return any(past.id.startswith(f"{incident.id}.") for past in self.past)
+        return any(self._given(incident))
+
+    def cut_power(self, incident: Incident) -> bool:
+        """Tell whether its node's port was switched for it."""
+        return any(Treatment(past.treatment).cuts_power for past in self._given(incident))
+
+    def _given(self, incident: Incident) -> Iterator[PastAction]:
+        return (past for past in self.past if past.id.startswith(f"{incident.id}."))
 
     def propose(
-        self, incident: Incident, node: Node, runbook: Runbook, step: Step, given: Situation
+        self, incident: Incident, node: Node, runbook: Runbook, number: int, given: Situation
     ) -> Iterator[Effect]:
-        """Perform a step, unless a rail holds it back."""
+        """Perform a rung, unless a rail holds it back."""
+        step = runbook.steps[number]
         found = refusals(Proposal(node, step.treatment, incident, runbook), given)
         yield from self._held(incident, found, step, given.now)
         if spent := next((r for r in found if r.rail in ENDS_IN_ESCALATION), None):
-            yield from escalated(incident, given.now, spent.text)
+            yield from given_up(incident, given, spent.text)
         elif not found:
+            if number != incident.step:
+                incident.step, incident.attempt = number, 0
             yield from self._perform(incident, node, runbook, step, given)
 
     def _held(
@@ -116,14 +131,19 @@ class Orders:
         )
         match ended.result:
             case Result.SUCCEEDED | Result.UNKNOWN:
+                incident.idle_since = None
                 incident.enter(IncidentState.VERIFYING, now)
                 proof = proof_in_words(step)
                 yield note(NoteKind.VERIFYING, f"{incident.node}: waiting for {proof}", incident)
-            case Result.NOT_SENT:
+            case Result.REFUSED if incident.step < len(runbook.steps) - 1:
+                incident.step, incident.attempt = incident.step + 1, 0  # the next rung may do
+                incident.enter(IncidentState.OPEN, now, ended.detail)
+            case Result.NOT_SENT | Result.REFUSED:
                 incident.attempt -= 1
                 incident.enter(IncidentState.OPEN, now, ended.detail)
                 incident.retry_at = now + self._policy.retry_s
-            case Result.FAILED | Result.REFUSED:
+            case Result.FAILED:
+                incident.idle_since = None
                 incident.enter(IncidentState.OPEN, now, ended.detail)
                 incident.retry_at = now + self._policy.retry_s
         yield saved(incident)

@@ -9,7 +9,8 @@ from supervisor.core.conditions import SWITCH, Patient, phrase
 from supervisor.core.incidents import Incident
 from supervisor.core.liveness import Beats, Verdict
 from supervisor.core.planner import Planner
-from supervisor.core.rails import Rail, Situation, describe
+from supervisor.core.rails import Rail, describe
+from supervisor.core.situation import Situation
 from supervisor.core.status import (
     ConditionStatus,
     HeldStatus,
@@ -175,7 +176,7 @@ def _doing(incident: Incident, given: Situation, planner: Planner) -> str:
         return f"{phrase(step.treatment)} held back by {rail}: {text}"
     patient = given.ward[incident.node]
     kinds = frozenset(incident.symptoms) & patient.true_kinds
-    wait = max(runbook.hold_s - given.held_for(incident.node, kinds), 0.0)
+    wait = max(runbook.hold_s - given.held_for(incident.node, runbook, kinds), 0.0)
     if incident.retry_at:
         wait = max(wait, incident.retry_at - given.now)
     return f"{phrase(step.treatment)} in {wait:.0f} s if it holds"

@@ -4,31 +4,41 @@ One incident a node. Each `advance` moves every incident at most one step, by th
 
 | state     | when                                             | then                          |
 | --------- | ------------------------------------------------ | ----------------------------- |
-| open      | symptoms provably gone                           | recovered (by itself)         |
+| open      | symptoms provably gone, and no others            | recovered (by itself)         |
+| open      | its port switched off by somebody                | recovered (closed)            |
+| open      | an incident of another node explains it          | recovered (closed)            |
+| open      | another runbook fits, and its own no longer      | open: that ladder instead     |
 | open      | held long enough, and no rail refuses            | treating: perform the step    |
-| open      | ladder climbed, or its budget spent              | escalated, once               |
+| open      | nothing could be done for `idle_s`               | escalated, and goes on trying |
+| open      | ladder climbed, or its budget spent              | escalated: given up           |
 | treating  | actuator reports done, or can't know             | verifying                     |
 | treating  | actuator reports failed                          | open: next attempt            |
+| treating  | actuator reports refused                         | open: next step, or again     |
+| treating  | actuator reports not sent                        | open: again, at no cost       |
 | verifying | everything the step must prove holds and settles | recovered                     |
 | verifying | deadline over                                    | open: next attempt or step    |
-| escalated | symptoms provably gone                           | recovered                     |
+| escalated | as open, unless given up                         | as open                       |
+| escalated | given up, and become another illness             | recovered (closed)            |
+
+A person is called once an incident; open again then means escalated again, without a word.
 """
 
 from collections.abc import Iterator, Sequence
 
-from common.observations import Truth
 from common.topology import Cluster, Node, Service
 from supervisor.core.diagnosis import doubtful_upstream, is_cause
 from supervisor.core.effects import Effect, NoteKind
+from supervisor.core.endings import Call, ending
 from supervisor.core.events import ActionEnded, Result
 from supervisor.core.incidents import Incident
 from supervisor.core.orders import Orders
 from supervisor.core.policy import Policy
 from supervisor.core.proof import DEPENDENTS, cure_in_words, missing_proof
-from supervisor.core.rails import Situation, describe
+from supervisor.core.rails import describe
 from supervisor.core.runbooks import Runbook, choose
+from supervisor.core.situation import Situation
 from supervisor.core.status import IncidentState
-from supervisor.core.story import escalated, listed, note, recovered, saved
+from supervisor.core.story import given_up, listed, note, person_called, recovered, saved
 
 
 class Planner:
@@ -52,7 +62,7 @@ class Planner:
         return frozenset(
             node
             for node, incident in self.incidents.items()
-            if incident.state is IncidentState.ESCALATED and self.orders.tried(incident)
+            if incident.given_up and self.orders.tried(incident)
         )
 
     def advance(self, given: Situation) -> Iterator[Effect]:
@@ -69,10 +79,11 @@ class Planner:
 
     def _maybe_open(self, node: Node, given: Situation) -> Iterator[Effect]:
         patient = given.ward[node.name]
-        chosen = choose(self.runbooks.values(), node, patient, _explained(node, given))
-        if not chosen or given.held_for(node.name, chosen[1]) < chosen[0].confirm_s:
+        if not patient.true_kinds or not (called_for := self._called_for(node, given)):
             return
-        runbook, kinds = chosen
+        runbook, kinds = called_for
+        if given.held_for(node.name, runbook, kinds) < runbook.confirm_s:
+            return
         if doubtful_upstream(self._cluster, given.ward, node.name, kinds):
             return  # who could explain it hasn't been heard: there is time
         if given.thaw_left(node.name, kinds) > 0:
@@ -99,17 +110,14 @@ class Planner:
     def _step(self, incident: Incident, node: Node, given: Situation) -> Iterator[Effect]:
         yield from self._explains(incident, given)
         match incident.state:
-            case IncidentState.OPEN:
-                yield from self._open(incident, node, given)
+            case IncidentState.OPEN | IncidentState.ESCALATED:
+                yield from self._wait(incident, node, given)
             case IncidentState.TREATING:
                 if incident.action_overdue_at and given.now > incident.action_overdue_at:
                     lost = ActionEnded(incident.action_id or "", Result.UNKNOWN, "no report came")
                     yield from self.orders.action_ended(incident, lost, given.now)
             case IncidentState.VERIFYING:
                 yield from self._verify(incident, given)
-            case IncidentState.ESCALATED:
-                if self._gone(incident, given):
-                    yield from recovered(incident, given.now, "well again after escalation")
             case IncidentState.RECOVERED:
                 return
 
@@ -125,44 +133,78 @@ class Planner:
         yield note(NoteKind.EXPLAINED, text, incident, nodes=sorted(incident.explains))
         yield saved(incident)
 
-    def _open(self, incident: Incident, node: Node, given: Situation) -> Iterator[Effect]:
-        if self._gone(incident, given):
-            yield from recovered(incident, given.now, "well again by itself")
-            return
-        if root := _absorbed_by(incident, given):
-            yield from recovered(incident, given.now, f"not its own illness: explained by {root}")
-            return
-        yield from self._rediagnose(incident, node, given)
-        patient, runbook = given.ward[node.name], self.runbooks[incident.runbook]
-        kinds = frozenset(incident.symptoms) & patient.true_kinds
-        if not kinds or given.held_for(node.name, kinds) < runbook.hold_s:
-            return
-        if incident.retry_at and given.now < incident.retry_at:
-            return
-        step = self.orders.rung(incident, runbook, given)
-        if step is None:
-            yield from escalated(incident, given.now, "every treatment of its ladder was tried")
-            return
-        yield from self.orders.propose(incident, node, runbook, step, given)
+    def _wait(self, incident: Incident, node: Node, given: Situation) -> Iterator[Effect]:
+        """Follow the evidence, close what is over, and treat what may be treated."""
+        called_for = self._called_for(node, given)
+        if called_for and not incident.given_up:
+            yield from self._rediagnose(incident, node, called_for, given)
+        cut = self.orders.cut_power(incident)
+        if why := ending(incident, called_for, given, power_cut=cut):
+            yield from recovered(incident, given.now, why)
+        elif not incident.given_up:
+            yield from self._treat(incident, node, given)
+            yield from self._mind_idleness(incident, given)
 
-    def _rediagnose(self, incident: Incident, node: Node, given: Situation) -> Iterator[Effect]:
-        """Follow the evidence: more symptoms, or another runbook before anything was tried."""
-        patient = given.ward[node.name]
-        chosen = choose(self.runbooks.values(), node, patient, _explained(node, given))
-        if not chosen:
+    def _called_for(self, node: Node, given: Situation) -> Call | None:
+        explanation = given.explanations.get(node.name)
+        explained = explanation.kinds if explanation else frozenset[str]()
+        return choose(self.runbooks.values(), node, given.ward[node.name], explained)
+
+    def _rediagnose(
+        self,
+        incident: Incident,
+        node: Node,
+        called_for: Call,
+        given: Situation,
+    ) -> Iterator[Effect]:
+        """Take in more symptoms, or follow another runbook.
+
+        Only before anything was tried, or when its own no longer fits.
+        """
+        (runbook, kinds), patient = called_for, given.ward[node.name]
+        known = set(incident.symptoms)
+        if runbook.name != incident.runbook:
+            still = self.runbooks[incident.runbook].trigger(node, patient, frozenset())
+            if still and incident.actions:
+                return
+            if given.held_for(node.name, runbook, kinds) < runbook.confirm_s:
+                return
+            incident.turn_to(runbook.name, runbook.title)
+            known = set()
+        if kinds <= known:
             return
-        runbook, kinds = chosen
-        changed = set(kinds) - set(incident.symptoms)
-        if runbook.name != incident.runbook and not incident.actions:
-            incident.runbook, incident.title = runbook.name, runbook.title
-            incident.symptoms, incident.step, incident.attempt = (), 0, 0
-            changed = set(kinds)
-        if changed:
-            incident.symptoms = tuple(sorted({*incident.symptoms, *kinds}))
-            incident.breaks = tuple(
-                s for s in Service if s in incident.breaks or is_cause(patient, s)
-            )
-            yield saved(incident)
+        incident.symptoms = tuple(sorted(known | kinds))
+        incident.breaks = tuple(s for s in Service if s in incident.breaks or is_cause(patient, s))
+        yield saved(incident)
+
+    def _treat(self, incident: Incident, node: Node, given: Situation) -> Iterator[Effect]:
+        runbook = self.runbooks[incident.runbook]
+        kinds = runbook.trigger(node, given.ward[node.name], frozenset())
+        if not kinds or given.held_for(node.name, runbook, kinds) < runbook.hold_s:
+            return
+        if incident.retry_at is not None and given.now < incident.retry_at:
+            return
+        left = self.orders.rungs_left(incident, runbook)
+        fit = [n for n in left if runbook.steps[n].applies(given.ward[node.name])]
+        if not left:
+            yield from given_up(incident, given, "every treatment of its ladder was tried")
+        elif fit:
+            yield from self.orders.propose(incident, node, runbook, fit[0], given)
+
+    def _mind_idleness(self, incident: Incident, given: Situation) -> Iterator[Effect]:
+        """Call a person when nothing can be done for long, but go on trying."""
+        forbidden = any(given.covering(incident.node, incident.runbook))
+        if forbidden:
+            incident.idle_since = None
+        if forbidden or incident.called or incident.under_treatment:
+            return  # an order may yet turn out never to have been sent
+        if incident.idle_since is None:
+            incident.idle_since = given.now
+        if given.now - incident.idle_since >= self._policy.idle_s:
+            held = "; ".join(f"{rail}: {text}" for rail, (text, _) in incident.held.items())
+            why = held or incident.reason or "its symptoms come and go"
+            minutes = f"{self._policy.idle_s / 60:.0f} min"
+            yield from person_called(incident, given.now, f"nothing done for {minutes}: {why}")
 
     # --- what came of it -------------------------------------------------------------------
 
@@ -193,27 +235,3 @@ class Planner:
             yield note(NoteKind.VERIFYING, f"{incident.node}: {unproven}", incident)
             incident.enter(IncidentState.OPEN, given.now, unproven)
             yield saved(incident)
-
-    def _gone(self, incident: Incident, given: Situation) -> bool:
-        """Tell whether all its symptoms have been provably false for a while."""
-        patient, now = given.ward[incident.node], given.now
-        conditions = [patient.conditions.get(kind) for kind in incident.symptoms]
-        return all(
-            c is not None and c.status is Truth.FALSE and now - c.since >= self._policy.clear_s
-            for c in conditions
-        )
-
-
-def _explained(node: Node, given: Situation) -> frozenset[str]:
-    explanation = given.explanations.get(node.name)
-    return explanation.kinds if explanation else frozenset()
-
-
-def _absorbed_by(incident: Incident, given: Situation) -> str | None:
-    """Return the node whose own incident turned out to explain all of this one's symptoms."""
-    explanation = given.explanations.get(incident.node)
-    true = frozenset(incident.symptoms) & given.ward[incident.node].true_kinds
-    patients = {other.node for other in given.incidents}
-    if explanation and explanation.root in patients and true and true <= explanation.kinds:
-        return explanation.root
-    return None

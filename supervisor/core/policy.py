@@ -38,5 +38,7 @@ class Policy:
     cluster_window_s: float = 3600.0
     dependents_s: float = 180.0
     """How long a cured node's incident waits for its dependents before it closes without them."""
+    idle_s: float = 900.0
+    """A person is called when nothing could be done for an incident for so long."""
     retry_s: float = 10.0
     """Pause before an action that never got sent is tried again."""

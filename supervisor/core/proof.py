@@ -3,10 +3,12 @@
 from common.observations import Truth
 from supervisor.core.conditions import phrase
 from supervisor.core.incidents import Incident
-from supervisor.core.rails import Situation
 from supervisor.core.runbooks import Step
+from supervisor.core.situation import Situation
 
 DEPENDENTS = "dependents"
+LINGERING = frozenset({"unit_failed", "clock_skewed", "clock_unsynced", "memory_pressure"})
+"""What may outlast its cause, or be older than it: no proof that a dependent isn't back."""
 
 
 def missing_proof(incident: Incident, step: Step, given: Situation) -> list[str]:
@@ -34,8 +36,10 @@ def _still_explained(incident: Incident, given: Situation) -> bool:
     well = all(
         given.ward[node].status("heartbeat_lost") is Truth.FALSE for node in incident.explains
     )
-    explained = any(e.root == incident.node for e in given.explanations.values())
-    return explained or not well
+    return not well or any(
+        explanation.root == incident.node and explanation.kinds - LINGERING
+        for explanation in given.explanations.values()
+    )
 
 
 def proof_in_words(step: Step) -> str:

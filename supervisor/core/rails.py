@@ -5,23 +5,20 @@ or None. A rule never acts and never remembers. Rules marked automatic bind pime
 the others bind people too, unless they skip them by name.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from common.observations import Truth
-from common.topology import Cluster, Node
-from supervisor.core.conditions import SWITCH, Ward, phrase
-from supervisor.core.diagnosis import Explanation, doubtful_upstream, suspects
+from common.topology import Node
+from supervisor.core.conditions import NEVER, SWITCH, phrase
+from supervisor.core.diagnosis import doubtful_upstream, suspects
 from supervisor.core.effects import Treatment
-from supervisor.core.events import Override
 from supervisor.core.incidents import Incident
-from supervisor.core.ledger import Ledger
 from supervisor.core.liveness import Power
-from supervisor.core.policy import Policy
 from supervisor.core.runbooks import Runbook
+from supervisor.core.situation import Situation
 
-_NEVER = float("-inf")
 _MUST_BOOT = frozenset({"heartbeat_lost"})
 """What a node will show that is taken down while its provider can't let it boot."""
 
@@ -68,42 +65,6 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
-    """Everything the rules may look at."""
-
-    now: float
-    started_at: float
-    doubt_until: float
-    doubt: str
-    cluster: Cluster
-    ward: Ward
-    policy: Policy
-    explanations: Mapping[str, Explanation]
-    overrides: Sequence[Override]
-    incidents: Sequence[Incident]
-    past: Ledger  # live: what was ordered a moment ago counts
-    explained_at: Mapping[tuple[str, str], float]
-    """(node, kind) -> when an open incident of another node last explained it."""
-    sick: frozenset[str]  # silent nodes that nobody explains, but for those given up
-    given_up: frozenset[str]  # nodes that were treated in vain, and a person was called
-    acting_on: frozenset[str]  # nodes with an action under way, by anybody
-
-    def held_for(self, node: str, kinds: frozenset[str]) -> float:
-        """Return for how long, in seconds, the oldest of `kinds` has been the node's own."""
-        conditions = self.ward[node].conditions
-        since = (
-            max(conditions[kind].since, self.explained_at.get((node, kind), _NEVER))
-            for kind in kinds
-        )
-        return max((self.now - one for one in since), default=0.0)
-
-    def thaw_left(self, node: str, kinds: frozenset[str]) -> float:
-        """Return for how long, in seconds, what others inflicted on a node may still linger."""
-        ends = (self.explained_at.get((node, kind), _NEVER) for kind in kinds)
-        return max(ends, default=_NEVER) + self.policy.boot_grace_s - self.now
-
-
-@dataclass(frozen=True, slots=True)
 class Refusal:
     """Which rail holds the action back, and why, in words."""
 
@@ -120,10 +81,8 @@ def protected(want: Proposal, _: Situation) -> str | None:
 
 def override(want: Proposal, given: Situation) -> str | None:
     """Promise 4: under a pause or maintenance nothing automatic happens in its scope."""
-    runbook = want.runbook.name if want.runbook else None
-    for held in given.overrides:
-        if held.covers(want.node.name, want.node.groups, runbook):
-            return f"{held.kind} of {held.scope} by {held.author}: {held.reason}"
+    for held in given.covering(want.node.name, want.runbook.name if want.runbook else None):
+        return f"{held.kind} of {held.scope} by {held.author}: {held.reason}"
     return None
 
 
@@ -211,17 +170,20 @@ def cool_down(want: Proposal, given: Situation) -> str | None:
     if not want.treatment.takes_node_down:
         return None
     acts = [p.at for p in given.past if p.node == want.node.name and p.disruptive]
-    left = max(acts, default=_NEVER) + given.policy.cool_down_s - given.now
+    left = max(acts, default=NEVER) + given.policy.cool_down_s - given.now
     return f"last disruptive action too recent; {left:.0f} s more" if left > 0 else None
 
 
 def boot_grace(want: Proposal, given: Situation) -> str | None:
-    """A node whose provider was restarted or ill gets time to come back by itself."""
+    """A node that just began to answer again, or whose provider was away, gets time to boot."""
+    left = given.booting_left(want.node.name)
+    if left > 0:
+        return f"it was dark until lately and may be booting; {left:.0f} s more"
     if not want.treatment.takes_node_down:
         return None
     upstream = suspects(given.cluster, want.node.name, want.symptoms | _MUST_BOOT)
     acts = [p.at for p in given.past if p.node in upstream and p.disruptive]
-    left = max(acts, default=_NEVER) + given.policy.boot_grace_s - given.now
+    left = max(acts, default=NEVER) + given.policy.boot_grace_s - given.now
     if left > 0:
         return f"a node it depends on was restarted; {left:.0f} s more"
     left = given.thaw_left(want.node.name, want.symptoms)

@@ -7,6 +7,7 @@ from supervisor.core.effects import Effect, Kept, Note, NoteKind, Save
 from supervisor.core.incidents import Incident
 from supervisor.core.rails import describe
 from supervisor.core.runbooks import Step
+from supervisor.core.situation import Situation
 from supervisor.core.status import IncidentState
 
 _SHOWN = 6  # names that fit a line
@@ -21,11 +22,20 @@ def recovered(incident: Incident, now: float, why: str) -> Iterator[Effect]:
     yield saved(incident)
 
 
-def escalated(incident: Incident, now: float, why: str) -> Iterator[Effect]:
-    """Call a person."""
+def given_up(incident: Incident, given: Situation, why: str) -> Iterator[Effect]:
+    """Call a person, and try nothing more."""
+    if not (incident.given_up or given.maintained(incident.node, incident.runbook)):
+        incident.given_up = True
+        yield from person_called(incident, given.now, why)
+
+
+def person_called(incident: Incident, now: float, why: str) -> Iterator[Effect]:
+    """Escalate; said aloud only once."""
     incident.enter(IncidentState.ESCALATED, now, why)
-    text = f"{describe(incident.node, incident.symptoms)}: a person is needed: {why}"
-    yield note(NoteKind.ESCALATED, text, incident)
+    if not incident.called:
+        incident.called = True
+        text = f"{describe(incident.node, incident.symptoms)}: a person is needed: {why}"
+        yield note(NoteKind.ESCALATED, text, incident)
     yield saved(incident)
 
 

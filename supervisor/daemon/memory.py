@@ -27,6 +27,7 @@ _TIMES = frozenset(
         "well_since",
         "own_well_since",
         "retry_at",
+        "idle_since",
         "until",
     }
 )

@@ -1,12 +1,12 @@
 """A small deterministic world for the core: the real inventory, virtual time, no I/O.
 
-Each node is alive or not, each tick of 0.25 s lets due beats and probes reach the medic, and
+Each node is alive or not, each tick lets due beats and probes reach the medic, and
 power cycles that the medic orders really revive what can be revived.
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
@@ -16,12 +16,14 @@ from supervisor.core.effects import Action, Effect, Kept, Note, NoteKind, Perfor
 from supervisor.core.events import ActionEnded, Beat, Event, Observed, Result, Tick
 from supervisor.core.medic import Medic, Restored
 from supervisor.core.policy import Policy
+from supervisor.core.runbooks import Runbook
 from supervisor.runbook_files import load_runbooks
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 CLUSTER = load_cluster(CONFIG / "cluster.toml")
-RUNBOOKS = load_runbooks(CONFIG / "runbooks")
-TICK = 0.25
+SHIPPED = load_runbooks(CONFIG / "runbooks")
+# Virtual time costs real time: what waits longer than a minute waits a minute here.
+RUNBOOKS = [replace(runbook, hold_s=min(runbook.hold_s, 60.0)) for runbook in SHIPPED]
 NETBOOTED = CLUSTER.dependents("pi_login")
 
 
@@ -38,11 +40,17 @@ class VirtualNode:
     power: str = "on"
     read_only: bool = False
     back_at: float | None = None
+    failed_units: tuple[str, ...] = ()
 
     def report(self) -> tuple[Observation, ...]:
         outcome = "true" if self.read_only else "false"
         detail = "superblock emergency_ro" if self.read_only else "rw"
-        return (Observation(Sense.AGENT, self.name, "root_read_only", outcome, "/", detail),)
+        read_only = Observation(Sense.AGENT, self.name, "root_read_only", outcome, "/", detail)
+        units = (
+            Observation(Sense.AGENT, self.name, "unit_failed", "true", unit)
+            for unit in self.failed_units
+        )
+        return (read_only, *units)
 
 
 @dataclass
@@ -51,8 +59,10 @@ class World:
 
     seed: int = 1
     policy: Policy = field(default_factory=Policy)
+    runbooks: Sequence[Runbook] = tuple(RUNBOOKS)
     loss: float = 0.0
     boot_s: float = 20.0
+    tick_s: float = 0.25  # as the daemon; long stories may go by the second
     revives: Callable[[VirtualNode], bool] = lambda _node: True
     power_result: Result = Result.SUCCEEDED
 
@@ -64,9 +74,10 @@ class World:
         self.effects: list[tuple[float, Effect]] = []
         self.frozen_until: dict[str, float] = {}
         self.link = True  # the supervisor's own way to everything
+        self.results: dict[Treatment, Result] = {}
         self.nodes_without_agent: set[str] = set()
         self.answer = True  # whether actuators report back
-        self.medic = Medic(CLUSTER, RUNBOOKS, self.policy, self.now)
+        self.medic = Medic(CLUSTER, self.runbooks, self.policy, self.now)
         self.probe()
 
     # --- reading what happened ----------------------------------------------------------------
@@ -97,7 +108,7 @@ class World:
             self.tick()
 
     def tick(self) -> None:
-        self.now = round(self.now + TICK, 6)
+        self.now = round(self.now + self.tick_s, 6)
         for node in self.nodes.values():
             if node.back_at is not None and self.now >= node.back_at:
                 self._boot(node)
@@ -150,7 +161,8 @@ class World:
         if action.treatment is Treatment.RESTART_AGENT and node.ssh == "banner" and installed:
             node.beating = True
         if self.answer:
-            self.feed(ActionEnded(action.id, self.power_result, "told by the world"))
+            result = self.results.get(action.treatment, self.power_result)
+            self.feed(ActionEnded(action.id, result, "told by the world"))
 
     # --- what befalls nodes -------------------------------------------------------------------
 
@@ -179,6 +191,7 @@ class World:
         node.boot, node.booted_at, node.back_at = node.boot + 1, self.now, None
         node.read_only, node.power = False, "on"
         self.thaw(node.name)
+        node.beating = node.name not in self.nodes_without_agent
         if node.name == "pi_login":
             self.thaw(*NETBOOTED)
 
@@ -197,4 +210,4 @@ class World:
             kept[Kept.OVERRIDE],
             max(numbers, default=0) + 1,
         )
-        self.medic = Medic(CLUSTER, RUNBOOKS, self.policy, self.now, restored)
+        self.medic = Medic(CLUSTER, self.runbooks, self.policy, self.now, restored)

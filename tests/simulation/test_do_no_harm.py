@@ -12,7 +12,7 @@ from supervisor.core.events import (
     Result,
 )
 from supervisor.core.rails import Rail
-from tests.simulation.cluster_world import CLUSTER, NETBOOTED, World
+from tests.simulation.cluster_world import CLUSTER, NETBOOTED, SHIPPED, World
 
 
 def paused(world: World, scope: str = "all", seconds: float | None = 3600) -> None:
@@ -252,3 +252,56 @@ def test_same_events_same_effects() -> None:
         return [(at, repr(effect)) for at, effect in world.effects]
 
     assert trace() == trace()
+
+
+def test_a_node_that_somebody_restarts_is_left_to_boot() -> None:
+    """Dark for two minutes, then a kernel that refuses ssh for another: no act, it is booting."""
+    world = World(runbooks=SHIPPED)
+    world.run(60)
+    world.kill("green4")
+    world.run(120)
+    world.nodes["green4"].ssh, world.nodes["green4"].tcp = "refused", "refused"
+    world.run(100)
+    world.thaw("green4")
+    world.run(300)
+    assert world.actions == []
+
+
+def test_a_login_that_somebody_restarts_is_left_to_boot() -> None:
+    """Login refuses ssh while it boots; that is not the weekly failure."""
+    world = World(runbooks=SHIPPED)
+    world.run(60)
+    world.kill("pi_login")
+    world.hang(*NETBOOTED)
+    world.run(90)
+    world.nodes["pi_login"].ssh, world.nodes["pi_login"].tcp = "refused", "refused"
+    world.run(60)
+    world.thaw("pi_login", *NETBOOTED)
+    world.run(300)
+    assert world.actions == []
+
+
+def test_a_port_that_a_person_switches_on_begins_anew() -> None:
+    """A node whose port was off for long isn't cycled the moment somebody switches it on."""
+    world = World(runbooks=SHIPPED)
+    world.run(60)
+    world.kill("green4", power="disabled")
+    world.run(600)
+    world.nodes["green4"].power = "off"
+    world.run(5)
+    world.nodes["green4"].power = "on"
+    world.run(90)
+    world.thaw("green4")
+    world.run(300)
+    assert world.actions == []
+
+
+def test_shipped_patience_with_a_hung_node() -> None:
+    """A hung worker is cycled once, no sooner than three minutes on: a netboot takes less."""
+    world = World(runbooks=SHIPPED)
+    world.run(60)
+    world.hang("green4")
+    world.run(175)
+    assert world.actions == []
+    world.run_until(lambda: bool(world.notes(NoteKind.RECOVERED)), at_most=120)
+    assert [a.node for a in world.actions] == ["green4"]

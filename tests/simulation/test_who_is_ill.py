@@ -5,7 +5,7 @@ from tests.simulation.cluster_world import CLUSTER, NETBOOTED, World
 
 
 def well(seed: int = 1) -> World:
-    world = World(seed)
+    world = World(seed, tick_s=1.0)
     world.run(60)
     return world
 
@@ -36,7 +36,7 @@ def test_dead_master_keeps_no_worker_from_its_cure() -> None:
 
 def test_missing_agents_are_no_storm() -> None:
     """Agents that were never installed on half the cluster keep no hung node from its cure."""
-    world = World()
+    world = World(tick_s=1.0)
     for name in NETBOOTED[1:9]:
         world.nodes[name].beating = False
     world.nodes_without_agent = set(NETBOOTED[1:9])

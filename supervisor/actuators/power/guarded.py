@@ -2,13 +2,21 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from supervisor.actuators.power.breaker import Breaker
 from supervisor.actuators.power.driver import CycleResult, Phase, PortState, PowerDriver, PowerError
 from supervisor.actuators.power.settings import PowerSettings
 
 T = TypeVar("T")
+
+
+@runtime_checkable
+class MacLookup(Protocol):
+    """A driver with the capability `mac_lookup`."""
+
+    async def macs(self) -> dict[str, int]:
+        """Return the port behind which each address (lower case) was seen lately."""
 
 
 class GuardedDriver:
@@ -18,6 +26,18 @@ class GuardedDriver:
         self._driver = driver
         self._settings = settings
         self._breaker = breaker
+
+    @property
+    def is_tripped(self) -> bool:
+        """Whether the breaker forbids every call but `validate`."""
+        return bool(self._breaker.reason)
+
+    async def macs(self) -> dict[str, int]:
+        """Return the port behind which each address was seen; nothing if the driver can't say."""
+        if not isinstance(self._driver, MacLookup):
+            return {}
+        self._refuse_if_tripped()
+        return await self._call(self._driver.macs(), self._settings.status_s, Phase.NOT_SENT)
 
     async def validate(self) -> None:
         """Test login, host key and output; success resets the breaker. Goes past the breaker."""

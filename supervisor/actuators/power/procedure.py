@@ -9,6 +9,8 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import structlog
+
 from common import clock
 from supervisor.actuators.power.bystanders import Bystanders
 from supervisor.actuators.power.driver import CycleOutcome, Phase, PortState, PowerError
@@ -21,6 +23,7 @@ from supervisor.actuators.power.settling import Settled, make_on, pauses
 from supervisor.journal.errors import JournalError
 from supervisor.journal.intents import IntentState
 
+_log = structlog.get_logger(__name__)
 Table = Mapping[int, PortState]
 
 _OF_OUTCOME = {
@@ -71,7 +74,7 @@ class Procedure:
             before = await self._switch.status()
         except PowerError as error:
             return await self._give_up(op, Verdict.FAILED, f"nothing was sent: {error}")
-        if reason := _objection(op, before):
+        if reason := _objection(op, before) or await self._stale_map(op):
             return await self._give_up(op, Verdict.REFUSED, reason)
         try:
             await op.sending()
@@ -84,6 +87,22 @@ class Procedure:
         if op.kind == "off":
             return await self._prove_off(op, before, sent)
         return await self._prove_on(op, before, sent)
+
+    async def _stale_map(self, op: Operation) -> str:
+        """Return what the switch's address table says against the inventory, if it says anything.
+
+        A dead node's address ages out, so its absence says nothing. An address elsewhere does.
+        """
+        if op.kind == "on":
+            return ""
+        try:
+            seen_at = (await self._switch.macs()).get(op.outlet.mac.lower(), op.port)
+        except PowerError as error:
+            _log.warning("addresses_not_read", error=str(error))
+            return ""
+        if seen_at == op.port:
+            return ""
+        return f"{op.request.node} is behind port {seen_at}, and not {op.port}: check the inventory"
 
     async def _give_up(self, op: Operation, verdict: Verdict, detail: str) -> PowerOutcome:
         await op.advance(IntentState.FAILED, detail)
@@ -146,7 +165,11 @@ class Procedure:
                 table = await self._switch.status()
             except PowerError:
                 table = {}
-            if is_off(table.get(port)) or clock.boottime() + pause > deadline:
+            if (
+                is_off(table.get(port))
+                or self._switch.is_tripped
+                or clock.boottime() + pause > deadline
+            ):
                 break
             await asyncio.sleep(pause)
         return table
@@ -168,8 +191,8 @@ def _objection(op: Operation, before: Table) -> str:
 def _end(op: Operation, sent: Verdict, settled: Settled) -> tuple[Verdict, IntentState | None]:
     """Return what may be claimed, and the intent's end; None leaves it to reconciliation."""
     if settled.missing:
-        # Unreadable, and the driver swears that nothing was sent: believe it. Seen off: don't.
-        if sent in _NO_EFFECT and (not settled.table or op.kind == "on"):
+        # That nothing was sent is the driver's word; a cycle's port has to be seen on as well.
+        if sent in _NO_EFFECT and op.kind == "on":
             return sent, IntentState.FAILED
         return Verdict.UNKNOWN, IntentState.UNKNOWN if sent is not Verdict.UNKNOWN else None
     if op.kind == "on":

@@ -13,13 +13,13 @@ class PowerSettings:
     """Below about 1 s a device's inrush circuit may never restart; 5 leaves a margin."""
     max_off_s: float = 30.0
     """Longer is a manual `off`: promise 2 allows 60 s until the port is on again."""
-    lock_wait_s: float = 60.0
+    lock_wait_s: float = 120.0
     """How long a request may wait for another one on the same switch before it is refused."""
-    status_s: float = 20.0
-    """Deadline for one look at all ports: connecting, logging in, one table."""
-    command_s: float = 20.0
-    """Deadline for one `off` or `on`."""
-    cycle_margin_s: float = 30.0
+    status_s: float = 30.0
+    """Deadline for one look at all ports. Drivers have tighter ones; these are the last resort."""
+    command_s: float = 45.0
+    """Deadline for one `off` or `on`: connecting, the command, looking for its effect."""
+    cycle_margin_s: float = 90.0
     """Deadline of a cycle beyond its off time: connecting, detection of the device, looks."""
     settle_s: float = 30.0
     """How long an operation itself tries to prove its end before reconciliation takes over."""
@@ -29,12 +29,12 @@ class PowerSettings:
     retry_first_s: float = 0.5
     """First pause between tries; doubles each time."""
     retry_max_s: float = 8.0
-    """Longest pause between tries: with `status_s` and `command_s` well within promise 2."""
+    """Longest pause between tries: well within the 60 s of promise 2."""
     retry_jitter: float = 0.25
     """Part of each pause that is random (0 to 1), so that two callers don't stay in step."""
     breaker_retry_s: float = 30.0
     """While the breaker is open and a port waits for us: how often to test the login again."""
     idle_look_s: float = 60.0
     """How often the background loop reads the journal although nobody woke it."""
-    close_s: float = 45.0
+    close_s: float = 60.0
     """How long closing waits for running operations; what isn't done is left to the journal."""

@@ -57,7 +57,7 @@ async def make_on(
             problem = await order_on(switch, {port: ports[port] for port in missing}) or problem
             ordered |= missing
         pause = next(waits)
-        if clock.boottime() + pause > deadline:
+        if clock.boottime() + pause > deadline or switch.is_tripped:
             return Settled(missing, frozenset(ordered), table, problem)
         await asyncio.sleep(pause)
 
