@@ -8,6 +8,7 @@ from agents.detectors.clock import ClockSkew, ClockSync
 from agents.detectors.hostname_resolves import HostnameResolves
 from agents.detectors.read_only_mounts import ReadOnlyMounts
 from agents.detectors.units import Units
+from agents.kernel_messages import KernelMessages
 from agents.settings import Settings
 from agents.systemctl import Systemctl
 from agents.treatment import Treatment
@@ -22,8 +23,9 @@ def detectors(
     settings: Settings, systemctl: Systemctl, clock: Callable[[], Estimate | None]
 ) -> list[Detector]:
     """Build the detectors that weren't switched off."""
+    messages = KernelMessages(settings.kmsg)
     every: list[Detector] = [
-        ReadOnlyMounts(settings.procfs, settings.mounts),
+        ReadOnlyMounts(settings.procfs, settings.mounts, settings.rootfs, messages),
         ClockSkew(clock, settings.clock_threshold_s),
         ClockSync(),
         Units(systemctl, settings.units),

@@ -30,6 +30,7 @@ class Settings:
     procfs: Path = Path("/proc")
     sysfs: Path = Path("/sys")
     rootfs: Path = Path("/")
+    kmsg: Path = Path("/dev/kmsg")
     run: Path = Path("/run/pimedic-agent")
     systemctl: tuple[str, ...] = ("systemctl",)
     units: tuple[str, ...] = ()

@@ -1,38 +1,47 @@
 """`root_read_only`: a mount that ought to be writable isn't.
 
-Source: /proc/self/mountinfo, see proc_pid_mountinfo(5). A file system that the kernel turned
-read-only after an error (errors=remount-ro, login's weekly failure) keeps `rw` in its mount
-options, and statvfs(3) sees nothing: only the superblock options tell, as `emergency_ro`
-(kernel 6.13 and later) or `ro`. So both are read.
+Three sources say that something happened, and the mount table says what [T, kernel 6.18]:
 
-Later: poll(2) on the open file for remounts, fanotify and /dev/kmsg for errors.
+    event                           mountinfo poll   fanotify   kernel log   table afterwards
+    remount,ro                      at once          -          yes          ro / ro
+    bind remount ro                 at once          -          -            ro / rw
+    error, errors=remount-ro        never            1.6 ms     3 ms         rw / emergency_ro
+    error, errors=continue          never            1.5 ms     4 ms         rw / rw
+
+A file system that the kernel turned read-only after an error (login's weekly failure) keeps
+`rw` in its mount options, and statvfs(3) sees nothing: only the superblock options tell, as
+`emergency_ro` (kernel 6.13 and later) or `ro`. So both are read. The kernel speaks *before* it
+marks the superblock, so after its word the table is looked at several times.
+
+Read-only by design is no fault: some file systems always are, and /etc/fstab may say `ro`.
+What was merely found read-only at our start is a fault all the same: an agent that starts
+after the failure must not take it for the design.
 """
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agents.detector import DetectorError
+import structlog
+
+from agents.filesystem_events import FilesystemEvents, mark_all
+from agents.kernel_messages import KernelMessages, Message
+from agents.mount_table import Mount, MountTable, parse_mountinfo
+from agents.threads import in_thread
 from common.observations import Truth
 from common.wire import WireObservation
 
 KIND = "root_read_only"
 READ_ONLY_BY_DESIGN = frozenset({"squashfs", "iso9660", "erofs", "cramfs", "romfs"})
-_READ_ONLY = frozenset({"ro", "emergency_ro"})
-_ESCAPE = re.compile(r"\\([0-7]{3})")
-_FIELDS_BEFORE, _FIELDS_AFTER = 6, 3
-
-
-@dataclass(frozen=True, slots=True)
-class Mount:
-    """One line of mountinfo."""
-
-    point: str
-    filesystem: str
-    source: str
-    options: frozenset[str]
-    super_options: frozenset[str]
+EMERGENCY = "emergency_ro"
+_READ_ONLY = frozenset({"ro", EMERGENCY})
+_TELLING = ("EXT4-fs", "XFS (", "BTRFS", "I/O error", "ead-only", "re-mounted")
+_LOOKS_AFTER_S = (0.0, 0.01, 0.05, 0.25, 1.0)
+_SAME_EVENT_S = 0.05
+_MARK_AGAIN_S = 60.0
+_FSTAB_FIELDS = 4
+_log = structlog.get_logger(__name__)
 
 
 class ReadOnlyMounts:
@@ -43,53 +52,130 @@ class ReadOnlyMounts:
     period_s = 1.0
     deadline_s = 2.0
 
-    def __init__(self, procfs: Path, points: Sequence[str] = ("/",)) -> None:
-        self._path = procfs / "self/mountinfo"
+    def __init__(
+        self,
+        procfs: Path,
+        points: Sequence[str] = ("/",),
+        rootfs: Path = Path("/"),
+        messages: KernelMessages | None = None,
+    ) -> None:
+        self._table = MountTable(procfs)
         self._points = tuple(points)
+        self._rootfs = rootfs
+        self._messages = messages
+        self._by_design: frozenset[str] | None = None
+        self._last: tuple[str, list[WireObservation]] = ("", [])
 
     def observe(self) -> list[WireObservation]:
         """Read the mount table once."""
-        mounts = parse_mountinfo(self._path.read_text(encoding="utf-8", errors="replace"))
-        return [judge(point, mounts) for point in self._points]
+        if self._by_design is None:
+            self._by_design = _designed(self._rootfs)
+        text = self._table.read()
+        if text != self._last[0] or not self._last[1]:
+            mounts = parse_mountinfo(text)
+            seen = [judge(point, mounts, self._by_design) for point in self._points]
+            self._last = text, seen
+        return self._last[1]
+
+    async def watch(self, look_now: Callable[[], None]) -> None:
+        """Wait for the kernel's word from each source there is; say once which are missing."""
+        burst = _Burst(look_now)
+        async with contextlib.AsyncExitStack() as sources:
+            sources.callback(burst.cancel)
+            missing = {}
+            try:
+                await sources.enter_async_context(self._table.changes_told_to(look_now))
+            except OSError as error:
+                missing["mountinfo"] = str(error)
+            if self._messages:
+                try:
+                    hears = self._messages.heard_by(lambda message: _heard(message, burst))
+                    await sources.enter_async_context(hears)
+                except OSError as error:
+                    missing["kernel_log"] = str(error)
+            try:
+                events = FilesystemEvents()
+            except OSError as error:
+                missing["fanotify"] = str(error)
+                events = None
+            if missing:
+                _log.warning("mount_events_missing", backstop_s=self.period_s, **missing)
+            if events is None:
+                await asyncio.Event().wait()
+            else:
+                sources.callback(events.close)
+                await sources.enter_async_context(events.told_to(burst.begin))
+                await self._keep_marked(events)
+
+    async def _keep_marked(self, events: FilesystemEvents) -> None:
+        """Mark again and again: a mark doesn't outlive its mount."""
+        paths = [str(self._rootfs / point.lstrip("/")) for point in self._points]
+        said: dict[str, str] = {}
+        while True:
+            refused = await in_thread(lambda: mark_all(events, paths), "mark file systems")
+            if refused and refused != said:
+                _log.info("no_error_events_from", mounts=refused)
+            said = refused
+            await asyncio.sleep(_MARK_AGAIN_S)
 
 
-def parse_mountinfo(text: str) -> list[Mount]:
-    """Parse the whole file. Raises `DetectorError` on a line that isn't mountinfo."""
-    return [_mount(line) for line in text.splitlines() if line.strip()]
+class _Burst:
+    """Several looks after one event; one that follows at once adds nothing."""
+
+    def __init__(self, look_now: Callable[[], None]) -> None:
+        self._look_now = look_now
+        self._timers: list[asyncio.TimerHandle] = []
+        self._begun = -1.0
+
+    def begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._begun < _SAME_EVENT_S:
+            return
+        self._begun = loop.time()
+        self.cancel()
+        self._timers = [loop.call_later(after, self._look_now) for after in _LOOKS_AFTER_S]
+
+    def cancel(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
 
 
-def _mount(line: str) -> Mount:
-    before, separator, after = line.partition(" - ")
-    left, right = before.split(" "), after.split(" ", 2)
-    if not separator or len(left) < _FIELDS_BEFORE or len(right) < _FIELDS_AFTER:
-        raise DetectorError(f"mountinfo: unexpected line {line[:200]!r}")
-    return Mount(
-        point=_unescaped(left[4]),
-        filesystem=right[0],
-        source=_unescaped(right[1]),
-        options=frozenset(left[5].split(",")),
-        super_options=frozenset(right[2].split(",")),
-    )
+def _heard(message: Message, burst: _Burst) -> None:
+    if any(word in message.text for word in _TELLING):
+        burst.begin()
 
 
-def _unescaped(text: str) -> str:
-    r"""Undo the kernel's escapes: a space is \040."""
-    return _ESCAPE.sub(lambda found: chr(int(found[1], 8)), text)
-
-
-def judge(point: str, mounts: Sequence[Mount]) -> WireObservation:
+def judge(
+    point: str, mounts: Sequence[Mount], by_design: frozenset[str] = frozenset()
+) -> WireObservation:
     """Say whether what is mounted at `point` refuses writes. The last mount there hides others."""
     mount = next((mount for mount in reversed(mounts) if mount.point == point), None)
     if mount is None:
         return _seen(Truth.UNKNOWN, point, "nothing is mounted there")
     what = f"{mount.filesystem} from {mount.source}"
-    if mount.filesystem in READ_ONLY_BY_DESIGN:
+    if EMERGENCY in mount.super_options:  # nobody's design
+        return _seen(Truth.TRUE, point, f"{what}: the file system is {EMERGENCY}")
+    if mount.filesystem in READ_ONLY_BY_DESIGN or point in by_design:
         return _seen(Truth.FALSE, point, f"{what}: read-only by design")
     if found := sorted(mount.super_options & _READ_ONLY):
         return _seen(Truth.TRUE, point, f"{what}: the file system is {found[0]}")
     if "ro" in mount.options:
         return _seen(Truth.TRUE, point, f"{what}: mounted ro")
     return _seen(Truth.FALSE, point, what)
+
+
+def read_only_in_fstab(text: str) -> frozenset[str]:
+    """Return the mount points that fstab(5) wants read-only."""
+    lines = (line.partition("#")[0].split() for line in text.splitlines())
+    rows = (fields for fields in lines if len(fields) >= _FSTAB_FIELDS)
+    return frozenset(fields[1] for fields in rows if "ro" in fields[3].split(","))
+
+
+def _designed(rootfs: Path) -> frozenset[str]:
+    try:
+        return read_only_in_fstab((rootfs / "etc/fstab").read_text("utf-8", "replace"))
+    except OSError:
+        return frozenset()
 
 
 def _seen(status: Truth, point: str, detail: str) -> WireObservation:

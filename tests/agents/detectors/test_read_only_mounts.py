@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from agents.detector import DetectorError
-from agents.detectors.read_only_mounts import ReadOnlyMounts, judge, parse_mountinfo
+from agents.detectors.read_only_mounts import ReadOnlyMounts, judge, read_only_in_fstab
+from agents.mount_table import parse_mountinfo
 from common.observations import Truth
 
 PROC = "22 27 0:21 / /proc rw,relatime shared:14 - proc proc rw\n"
@@ -130,3 +131,19 @@ def test_this_machine_has_a_root() -> None:
     """On the real proc tree there is a verdict on the root."""
     (seen,) = ReadOnlyMounts(Path("/proc")).observe()
     assert seen.status is not Truth.UNKNOWN
+
+
+def test_fstab_names_the_design(tmp_path: Path) -> None:
+    """What fstab wants read-only is no fault, unless the kernel turned it so in an emergency."""
+    (tmp_path / "self").mkdir()
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/fstab").write_text(
+        "# <file system> <mount point> <type> <options>\n"
+        "/dev/sdb1 /data ext4 ro,nofail 0 2\n/dev/sda2 / ext4 errors=remount-ro 0 1\nshort\n"
+    )
+    assert read_only_in_fstab((tmp_path / "etc/fstab").read_text()) == {"/data"}
+    table = tmp_path / "self/mountinfo"
+    detector = ReadOnlyMounts(tmp_path, ("/data",), tmp_path)
+    for options, status in [("ro", Truth.FALSE), ("rw,emergency_ro", Truth.TRUE)]:
+        table.write_text(f"30 27 0:9 / /data rw - ext4 /dev/sdb1 {options}\n")
+        assert detector.observe()[0].status is status

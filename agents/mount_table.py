@@ -1,0 +1,108 @@
+r"""The mount table: parsing it, and being told when it changes.
+
+Source: /proc/PID/mountinfo, see proc_pid_mountinfo(5). PID 1's is read where it may be, because
+an agent that runs from memory has a root, and so a table, of its own.
+
+A change of the table is EPOLLPRI on the open file. asyncio asks only for EPOLLIN, but an epoll
+descriptor is itself readable while something it watches is ready, so one lies between. [T]
+kernel 6.18: it wakes within 1 ms; asking it then *what* was ready returns nothing, because the
+kernel forgets the event at the very poll that reports it. Readable is all there is to know.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import select
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from agents.detector import DetectorError
+
+_ESCAPE = re.compile(r"\\([0-7]{3})")
+_FIELDS_BEFORE, _FIELDS_AFTER = 6, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One line of mountinfo."""
+
+    point: str
+    filesystem: str
+    source: str
+    options: frozenset[str]
+    super_options: frozenset[str]
+    device: str = ""  # major:minor
+
+
+class MountTable:
+    """Reads one mount table from a file that is opened once and kept."""
+
+    def __init__(self, procfs: Path) -> None:
+        self._candidates = (procfs / "1/mountinfo", procfs / "self/mountinfo")
+        self._fd: int | None = None
+
+    def read(self) -> str:
+        """Return the whole table as it is now. Raises `OSError`."""
+        if self._fd is None:
+            self._fd = self.open()
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        chunks = []
+        while chunk := os.read(self._fd, 1 << 16):
+            chunks.append(chunk)
+        return b"".join(chunks).decode("utf-8", "replace")
+
+    def open(self) -> int:
+        """Open it once more. Raises `OSError`."""
+        for path in self._candidates[:-1]:
+            with contextlib.suppress(OSError):
+                return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(self._candidates[-1], os.O_RDONLY | os.O_CLOEXEC)
+
+    @contextlib.asynccontextmanager
+    async def changes_told_to(self, changed: Callable[[], None]) -> AsyncIterator[None]:
+        """Call `changed` after each change meanwhile. Raises `OSError`, also on a plain file."""
+        loop = asyncio.get_running_loop()
+        fd = self.open()
+        between = select.epoll()
+        try:
+            between.register(fd, select.EPOLLPRI)
+
+            def ready() -> None:
+                between.poll(0)
+                changed()
+
+            loop.add_reader(between.fileno(), ready)
+            try:
+                yield
+            finally:
+                loop.remove_reader(between.fileno())
+        finally:
+            between.close()
+            os.close(fd)
+
+
+def parse_mountinfo(text: str) -> list[Mount]:
+    """Parse the whole file. Raises `DetectorError` on a line that isn't mountinfo."""
+    return [_mount(line) for line in text.splitlines() if line.strip()]
+
+
+def _mount(line: str) -> Mount:
+    before, separator, after = line.partition(" - ")
+    left, right = before.split(" "), after.split(" ", 2)
+    if not separator or len(left) < _FIELDS_BEFORE or len(right) < _FIELDS_AFTER:
+        raise DetectorError(f"mountinfo: unexpected line {line[:200]!r}")
+    return Mount(
+        point=_unescaped(left[4]),
+        filesystem=right[0],
+        source=_unescaped(right[1]),
+        options=frozenset(left[5].split(",")),
+        super_options=frozenset(right[2].split(",")),
+        device=left[2],
+    )
+
+
+def _unescaped(text: str) -> str:
+    r"""Undo the kernel's escapes: a space is \040."""
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 8)), text)
