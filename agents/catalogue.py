@@ -7,12 +7,19 @@ from agents.detector import Detector
 from agents.detectors.clock import ClockSkew, ClockSync
 from agents.detectors.hostname_resolves import HostnameResolves
 from agents.detectors.read_only_mounts import ReadOnlyMounts
-from agents.detectors.units import Units
+from agents.detectors.units import Units, UnitsOnBus
 from agents.kernel_messages import KernelMessages
+from agents.restarting import RestarterByProgram, RestarterOnBus
 from agents.settings import Settings
 from agents.systemctl import Systemctl
 from agents.treatment import Treatment
+from agents.treatments.agent_reboot import AgentReboot
+from agents.treatments.fix_hosts import FixHosts
+from agents.treatments.fix_kernel_image import FixKernelImage
+from agents.treatments.remount_rw import RemountRw
 from agents.treatments.restart_unit import RestartUnit
+from agents.treatments.set_time_sync import SetTimeSync
+from agents.treatments.sysrq import Sysrq
 
 DETECTOR_NAMES = tuple(
     kind.name for kind in (ReadOnlyMounts, ClockSkew, ClockSync, Units, HostnameResolves)
@@ -28,13 +35,26 @@ def detectors(
         ReadOnlyMounts(settings.procfs, settings.mounts, settings.rootfs, messages),
         ClockSkew(clock, settings.clock_threshold_s),
         ClockSync(),
-        Units(systemctl, settings.units),
+        UnitsOnBus(settings.bus, settings.units)
+        if settings.bus
+        else Units(systemctl, settings.units),
         HostnameResolves(settings.procfs, settings.rootfs),
     ]
     return [detector for detector in every if detector.name not in settings.without]
 
 
 def treatments(settings: Settings, systemctl: Systemctl) -> dict[str, Treatment]:
-    """Build the allow-list of treatments, by name."""
-    every: list[Treatment] = [RestartUnit(systemctl, settings.units)]
+    """Build the allow-list of treatments, by name. Raises `OSError`: no way to sysrq."""
+    restarter = RestarterOnBus(settings.bus) if settings.bus else RestarterByProgram(systemctl)
+    trees = settings.procfs, settings.sysfs, settings.rootfs
+    every: list[Treatment] = [
+        RestartUnit(restarter, settings.units),
+        FixHosts(settings.procfs, settings.rootfs),
+        FixKernelImage(settings.rootfs),
+        RemountRw(*trees, settings.mounts),
+    ]
+    if settings.bus:
+        every += [SetTimeSync(settings.bus), AgentReboot(settings.bus)]
+    if settings.allow_sysrq:
+        every.append(Sysrq(settings.procfs))
     return {treatment.name: treatment for treatment in every}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,6 +16,13 @@ UNITS_OF_ROLE: Mapping[Role, tuple[str, ...]] = MappingProxyType(
         Role.WORKER: ("k3s-agent",),
     }
 )
+
+
+class Autonomy(StrEnum):
+    """What the agent may do while it has no supervisor. Nothing drastic is ever among it."""
+
+    NONE = "none"
+    RESTART_UNITS = "restart-units"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +40,14 @@ class Settings:
     rootfs: Path = Path("/")
     kmsg: Path = Path("/dev/kmsg")
     run: Path = Path("/run/pimedic-agent")
+    bus: str = ""
+    """The message bus's address; without one, units are managed through `systemctl`."""
     systemctl: tuple[str, ...] = ("systemctl",)
     units: tuple[str, ...] = ()
     mounts: tuple[str, ...] = ("/",)
     clock_threshold_s: float = 0.5
     without: frozenset[str] = frozenset()
+    allow_sysrq: bool = False
+    autonomy: Autonomy = Autonomy.NONE
+    autonomy_after_s: float = 120.0
+    """How long the supervisor must have been silent, and a unit failed, before we act alone."""
