@@ -46,7 +46,7 @@ CAUSES: list[tuple[tuple[str, ...], tuple[str, ...], Service, bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("kinds", "units", "service", "expected"), CAUSES, ids=str)
+@pytest.mark.parametrize(("kinds", "units", "service", "expected"), CAUSES)
 def test_what_breaks_a_service(
     kinds: tuple[str, ...], units: tuple[str, ...], service: Service, *, expected: bool
 ) -> None:
@@ -113,7 +113,6 @@ def test_a_patient_goes_on_explaining() -> None:
         ({"k3s_node_not_ready"}, {"pi_login": {NETBOOT, K3S}, "mlops_master": {K3S}}),
         ({"unpowered"}, {}),
     ],
-    ids=str,
 )
 def test_suspects(kinds: set[str], expected: dict[str, set[Service]]) -> None:
     """Only a provider of a service whose loss would look like that is suspected."""
@@ -132,7 +131,7 @@ DOUBTS: list[tuple[Ill, str, str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("ill", "kind", "expected"), DOUBTS, ids=str)
+@pytest.mark.parametrize(("ill", "kind", "expected"), DOUBTS)
 def test_doubt(ill: Ill, kind: str, expected: str | None) -> None:
     """A node isn't treated while who could explain it isn't certainly well."""
     assert doubtful_upstream(CLUSTER, ward_of(ill), "green4", frozenset({kind})) == expected
