@@ -7,6 +7,7 @@ from importlib.metadata import version
 import structlog
 
 from agents import catalogue
+from agents.autonomy import Alone, act_alone
 from agents.clock_offset import ClockOffset
 from agents.command_journal import CommandJournal
 from agents.commands import Commands
@@ -14,6 +15,7 @@ from agents.current_observations import CurrentObservations
 from agents.detector import Detector
 from agents.heartbeat import Heartbeats
 from agents.link import Link
+from agents.logbook import Logbook
 from agents.metrics import Metrics
 from agents.programs import Programs
 from agents.runner import Runner
@@ -22,6 +24,7 @@ from agents.session import Session
 from agents.settings import Settings
 from agents.systemctl import Systemctl
 from common.clock import boot_id, boottime
+from common.observations import Truth
 from common.sd_notify import notify, watchdog_interval_s
 from common.signing import NodeKeys
 from common.tasks import run_until_one_ends
@@ -48,7 +51,8 @@ class App:
         boot = boot_id(settings.procfs)
         release = version("pimedic")
         clock = ClockOffset()
-        self._current = CurrentObservations()
+        logbook = self._logbook = Logbook()
+        self._current = CurrentObservations(self._changed)
         self._metrics = Metrics(release)
         self._programs = Programs()
         systemctl = Systemctl(self._programs, settings.systemctl)
@@ -58,7 +62,14 @@ class App:
         self._runner = Runner(detectors, self._current, self._metrics)
         journal = CommandJournal(settings.run, boot)
         treatments = catalogue.treatments(settings, systemctl)
-        self._commands = Commands(treatments, journal, self._metrics)
+        self._commands = Commands(
+            treatments,
+            journal,
+            self._metrics,
+            stalled=lambda: self._current.why("root_stalled"),
+            on_end=self._treated,
+        )
+        self._alone = Alone(settings.autonomy, settings.autonomy_after_s)
         self._link = Link(settings.bind)
         self._heartbeats = Heartbeats(
             settings.supervisors,
@@ -69,9 +80,12 @@ class App:
             self._commands,
             clock,
             self._metrics,
+            logbook,
         )
         answer_age_s = self._heartbeats.answer_age_s
-        self._metrics.show(self._observations, lambda: clock.estimate(boottime()), answer_age_s)
+        self._metrics.show(
+            self._observations, lambda: clock.estimate(boottime()), answer_age_s, logbook
+        )
         self._server = Server(
             settings.node, boot, release, self._metrics, self._observations, answer_age_s
         )
@@ -97,6 +111,9 @@ class App:
                 "detectors": self._runner.run(),
                 "heartbeat": self._heartbeats.run(),
                 "commands": self._commands.run(),
+                "autonomy": act_alone(
+                    self._alone, self._logbook, self._observations, self._commands.carry_out
+                ),
                 "watchdog": self._feed_watchdog(),
             }
             await run_until_one_ends(work, grace_s=_STOP_WITHIN_S)
@@ -108,6 +125,14 @@ class App:
 
     def _observations(self) -> tuple[WireObservation, ...]:
         return self._current.snapshot(boottime())
+
+    def _changed(self, now: float, seen: WireObservation, before: Truth | None) -> None:
+        self._logbook.changed(now, seen, before)
+        self._heartbeats.hurry()
+
+    def _treated(self, now: float, kind: str, text: str) -> None:
+        self._logbook.note(now, kind, text)
+        self._heartbeats.hurry()
 
     async def _feed_watchdog(self) -> None:
         """Tell systemd that we live, but only while both loops really turn."""

@@ -16,13 +16,20 @@ from agents.detectors.pressure import Pressure
 from agents.detectors.read_only_mounts import ReadOnlyMounts
 from agents.detectors.throttling import Throttling
 from agents.detectors.timezone import TimeZone
-from agents.detectors.units import Units
+from agents.detectors.units import Units, UnitsOnBus
 from agents.kernel_messages import KernelMessages
+from agents.restarting import RestarterByProgram, RestarterOnBus
 from agents.settings import Settings
 from agents.systemctl import Systemctl
 from agents.treatment import Treatment
+from agents.treatments.agent_reboot import AgentReboot
+from agents.treatments.fix_hosts import FixHosts
+from agents.treatments.fix_kernel_image import FixKernelImage
 from agents.treatments.look_at_peer import LookAtPeer
+from agents.treatments.remount_rw import RemountRw
 from agents.treatments.restart_unit import RestartUnit
+from agents.treatments.set_time_sync import SetTimeSync
+from agents.treatments.sysrq import Sysrq
 
 DETECTOR_NAMES = tuple(
     kind.name
@@ -54,7 +61,9 @@ def detectors(
         ReadOnlyMounts(settings.procfs, settings.mounts, settings.rootfs, messages),
         ClockSkew(clock, settings.clock_threshold_s),
         ClockSync(settings.rootfs),
-        Units(systemctl, settings.units),
+        UnitsOnBus(settings.bus, settings.units)
+        if settings.bus
+        else Units(systemctl, settings.units),
         HostnameResolves(settings.procfs, settings.rootfs),
         FilesystemErrors(settings.sysfs, messages),
         KernelLog(messages),
@@ -70,9 +79,18 @@ def detectors(
 
 
 def treatments(settings: Settings, systemctl: Systemctl) -> dict[str, Treatment]:
-    """Build the allow-list of treatments, by name."""
+    """Build the allow-list of treatments, by name. Raises `OSError`: no way to sysrq."""
+    restarter = RestarterOnBus(settings.bus) if settings.bus else RestarterByProgram(systemctl)
+    trees = settings.procfs, settings.sysfs, settings.rootfs
     every: list[Treatment] = [
-        RestartUnit(systemctl, settings.units),
+        RestartUnit(restarter, settings.units),
+        FixHosts(settings.procfs, settings.rootfs),
+        FixKernelImage(settings.rootfs),
+        RemountRw(*trees, settings.mounts),
         LookAtPeer(settings.peers, settings.bind),
     ]
+    if settings.bus:
+        every += [SetTimeSync(settings.bus), AgentReboot(settings.bus)]
+    if settings.allow_sysrq:
+        every.append(Sysrq(settings.procfs))
     return {treatment.name: treatment for treatment in every}

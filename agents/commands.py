@@ -9,7 +9,7 @@ its result is repeated.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,9 +37,18 @@ class Commands:
     """The desk between heartbeat and treatments."""
 
     def __init__(
-        self, treatments: Mapping[str, Treatment], journal: CommandJournal, metrics: Metrics
+        self,
+        treatments: Mapping[str, Treatment],
+        journal: CommandJournal,
+        metrics: Metrics,
+        stalled: Callable[[], str] = lambda: "",
+        on_end: Callable[[float, str, str], None] = lambda _now, _kind, _text: None,
     ) -> None:
+        """`stalled` says how the root is stalled, if it is; `on_end` is told of treatments."""
         self._treatments = treatments
+        self._stalled = stalled
+        self._on_end = on_end
+        self._one_at_a_time = asyncio.Lock()
         self._journal = journal
         self._metrics = metrics
         self._queue: asyncio.Queue[_Order] = asyncio.Queue(WAITING_LIMIT)
@@ -78,7 +87,12 @@ class Commands:
         treatment = self._treatments.get(command.treatment)
         if treatment is None:
             return f"this agent knows no treatment {command.treatment}"
-        return treatment.refusal(command.arguments)
+        return treatment.refusal(command.arguments) or self._hindrance(treatment)
+
+    def _hindrance(self, treatment: Treatment) -> str:
+        """Say why it can't be carried out just now."""
+        stalled = self._stalled() if treatment.needs_root else ""
+        return f"the root file system is stalled: {stalled}" if stalled else ""
 
     def _enqueue(self, order: _Order) -> None:
         try:
@@ -101,21 +115,38 @@ class Commands:
             self._end(command, "refused", f"it can't be recorded: {error}")
             return
         begun = boottime()
-        status, detail = await self._treat(command, left_s)
+        _log.info("treatment_begun", command=command.id, treatment=command.treatment)
+        status, detail = await self.carry_out(command.treatment, command.arguments, left_s)
         self._end(command, status, detail, boottime() - begun)
 
-    async def _treat(self, command: Command, left_s: float) -> tuple[Status, str]:
-        _log.info("treatment_begun", command=command.id, treatment=command.treatment)
-        treatment = self._treatments[command.treatment]
+    async def carry_out(
+        self, name: str, arguments: Mapping[str, str], deadline_s: float
+    ) -> tuple[Status, str]:
+        """Give a treatment now, after any that is being given; also for the agent's own acts."""
+        until = boottime() + deadline_s
+        async with self._one_at_a_time:
+            left_s = until - boottime()
+            status, detail = await self._treat(self._treatments[name], arguments, left_s)
+        what = " ".join([name, *arguments.values()])
+        self._on_end(boottime(), "treatment", f"{what}: {status}, {detail}")
+        return status, detail
+
+    async def _treat(
+        self, treatment: Treatment, arguments: Mapping[str, str], left_s: float
+    ) -> tuple[Status, str]:
+        if reason := treatment.refusal(arguments) or self._hindrance(treatment):
+            return "refused", reason
+        if left_s <= 0:
+            return "expired", "its deadline passed before its turn came"
         try:
             async with asyncio.timeout(left_s):
-                return "succeeded", await treatment.carry_out(command.arguments, left_s)
+                return "succeeded", await treatment.carry_out(arguments, left_s)
         except TreatmentError as error:
             return "failed", str(error)
         except TimeoutError:
             return "failed", f"not done within {left_s:.1f} s"
         except Exception as error:  # noqa: BLE001 - a bug in a treatment must not end the agent
-            _log.exception("treatment_crashed", command=command.id)
+            _log.exception("treatment_crashed", treatment=treatment.name)
             return "failed", repr(error)
 
     def _end(self, command: Command, status: Status, detail: str, took_s: float = 0.0) -> None:

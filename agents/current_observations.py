@@ -3,7 +3,7 @@
 Beware of threads: only the event loop touches this.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from common.observations import Truth
@@ -11,6 +11,9 @@ from common.wire import WireObservation
 
 # A beat has a bound and is cut from the end: news first.
 _ORDER = {Truth.TRUE: 0, Truth.UNKNOWN: 1, Truth.FALSE: 2}
+
+OnChange = Callable[[float, WireObservation, Truth | None], None]
+"""Told the instant, what is seen now, and the status before, if the subject was known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +25,34 @@ class _Look:
 class CurrentObservations:
     """The last look of each detector. Instants are seconds of CLOCK_BOOTTIME."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_change: OnChange = lambda _now, _seen, _before: None) -> None:
+        """Have `on_change` told of every observation whose status isn't what it was."""
         self._looks: dict[str, _Look] = {}
+        self._on_change = on_change
 
     def put(self, detector: str, observations: Sequence[WireObservation], now: float) -> None:
         """Replace what `detector` saw: what it speaks of no more is gone."""
+        look = self._looks.get(detector)
+        before = (
+            {(seen.kind, seen.subject): seen.status for seen in look.observations} if look else {}
+        )
         self._looks[detector] = _Look(tuple(observations), now)
+        for seen in observations:
+            was = before.get((seen.kind, seen.subject))
+            if seen.status is not was:
+                self._on_change(now, seen, was)
+
+    def why(self, kind: str) -> str:
+        """Return the detail of a condition that is true, or nothing if it isn't."""
+        return next(
+            (
+                seen.detail or kind
+                for look in self._looks.values()
+                for seen in look.observations
+                if seen.kind == kind and seen.status is Truth.TRUE
+            ),
+            "",
+        )
 
     def lose(self, detector: str, kinds: Sequence[str], detail: str, now: float) -> None:
         """`detector` could not look: everything it spoke of, or might have, is unknown."""

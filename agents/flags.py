@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+from agents.bus import SYSTEM_BUS
 from agents.catalogue import DETECTOR_NAMES
-from agents.settings import K3S_SERVER, UNITS_OF_ROLE, Settings
+from agents.settings import K3S_SERVER, UNITS_OF_ROLE, Autonomy, Settings
 from agents.systemctl import unit_name
 from common.topology import Role
 
@@ -22,6 +23,7 @@ _MOST_PORT = 65535
 _MOST_SECONDS = 1e9  # as in common.wire.Duration
 _SHORTEST_INTERVAL_S, _LONGEST_INTERVAL_S = 0.05, 60.0  # as in common.wire.Reply
 _IPV6 = 6
+_BUS = re.compile(r"unix:(path=/|abstract=)[^;,]{1,100}")
 
 
 def _expected(what: str, found: str) -> argparse.ArgumentTypeError:
@@ -139,6 +141,22 @@ def _command(text: str) -> tuple[str, ...]:
     return words
 
 
+def _bus(text: str) -> str:
+    """Return an address, or nothing for `none`."""
+    if text == "none":
+        return ""
+    if not _BUS.fullmatch(text):
+        raise _expected("unix:path=/PATH, unix:abstract=NAME or none", text)
+    return text
+
+
+def _autonomy(text: str) -> Autonomy:
+    try:
+        return Autonomy(text)
+    except ValueError:
+        raise _expected(" or ".join(Autonomy), text) from None
+
+
 # name, type, default, metavar, help; the defaults that depend on others are filled in below
 _OPTIONAL: tuple[tuple[str, Callable[[str], object], object, str, str], ...] = (
     ("--key-file", Path, None, "PATH", "this node's key ($CREDENTIALS_DIRECTORY/node.key)"),
@@ -150,7 +168,12 @@ _OPTIONAL: tuple[tuple[str, Callable[[str], object], object, str, str], ...] = (
     ("--mounts", _list_of("absolute paths", lambda path: path.startswith("/")), ("/",), "A,B",
      "mount points that must be writable (/)"),
     ("--clock-threshold", _seconds, 0.5, "SECONDS", "a clock further off is skewed (0.5)"),
-    ("--systemctl", _command, ("systemctl",), "COMMAND", "how to call systemctl (systemctl)"),
+    ("--bus", _bus, None, "ADDRESS",
+     "systemd's message bus, or none: use systemctl (the system bus, unless --systemctl is given)"),
+    ("--systemctl", _command, None, "COMMAND", "how to call systemctl (systemctl)"),
+    ("--autonomy", _autonomy, Autonomy.NONE, "WHAT",
+     "none or restart-units: what to do alone while the supervisor is silent (none)"),
+    ("--autonomy-after", _seconds, 120.0, "SECONDS", "of silence, before anything alone (120)"),
     ("--timezone", _zone, None, "ZONE", "the time zone this node must keep (any)"),
     ("--boot-history", Path, None, "FILE", "counts boots in a file that survives them (none)"),
     ("--k3s-server", _server, None, "URL",
@@ -198,6 +221,7 @@ class Parser(argparse.ArgumentParser):
         )
         for flag, kind, default, metavar, text in _OPTIONAL:
             add(flag, type=kind, default=default, metavar=metavar, help=text)
+        add("--allow-sysrq", action="store_true", help="let a command reboot through sysrq")
         add("--log-pretty", action="store_true", help="log for people instead of JSON lines")
 
     def error(self, message: str) -> NoReturn:
@@ -229,7 +253,8 @@ def settings_from(flags: argparse.Namespace) -> Settings:
         rootfs=given["path.rootfs"],
         kmsg=given["path.kmsg"],
         run=given["path.run"],
-        systemctl=flags.systemctl,
+        bus=_default_bus() if flags.bus is None and flags.systemctl is None else flags.bus or "",
+        systemctl=flags.systemctl or ("systemctl",),
         units=tuple(unit_name(unit) for unit in units),
         mounts=flags.mounts,
         clock_threshold_s=flags.clock_threshold,
@@ -239,4 +264,12 @@ def settings_from(flags: argparse.Namespace) -> Settings:
         k3s_credentials=flags.k3s_credentials,
         peers=flags.peers,
         without=frozenset(flags.no_detector),
+        allow_sysrq=flags.allow_sysrq,
+        autonomy=flags.autonomy,
+        autonomy_after_s=flags.autonomy_after,
     )
+
+
+def _default_bus() -> str:
+    """Return the system bus if there is one."""
+    return SYSTEM_BUS if Path(SYSTEM_BUS.partition("=")[2]).is_socket() else ""

@@ -1,6 +1,7 @@
 """The heartbeat loop: beat, hand on what the answer says, wait, again. Touches no disk."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Sequence
 
@@ -10,6 +11,7 @@ from agents.clock_offset import ClockOffset
 from agents.commands import Commands
 from agents.current_observations import CurrentObservations
 from agents.link import Link, LinkError
+from agents.logbook import Logbook
 from agents.metrics import ANSWERED, CHALLENGED, Metrics
 from agents.pacing import Pace
 from agents.session import Challenged, Failure, Refused, Session, Verdict
@@ -17,6 +19,7 @@ from common.clock import boottime, wall_ns
 from common.wire import Reply
 
 _log = structlog.get_logger(__name__)
+_LEAST_GAP_S = 0.1  # between beats, however much there is to tell
 
 
 class Heartbeats:
@@ -32,6 +35,7 @@ class Heartbeats:
         commands: Commands,
         clock: ClockOffset,
         metrics: Metrics,
+        logbook: Logbook,
     ) -> None:
         self.last_answer_at: float | None = None  # seconds of CLOCK_BOOTTIME, as all instants
         self._supervisors = tuple(supervisors)
@@ -43,15 +47,32 @@ class Heartbeats:
         self._commands = commands
         self._clock = clock
         self._metrics = metrics
+        self._logbook = logbook
         self._next_turn_by = boottime() + self._longest_turn_s()
         self._lost_at: float | None = None
+        self._news = asyncio.Event()
+
+    def hurry(self) -> None:
+        """There is news: beat out of turn, unless nobody answers anyway."""
+        self._news.set()
 
     async def run(self) -> None:
         """Beat until cancelled."""
         while True:
             due = await self._turn()
             self._next_turn_by = due + self._longest_turn_s()
-            await asyncio.sleep(max(0.0, due - boottime()))
+            await self._until(due)
+
+    async def _until(self, due: float) -> None:
+        """Wait until `due`, or for news; never for less than `_LEAST_GAP_S`."""
+        wait_s = max(0.0, due - boottime())
+        if self._lost_at is not None or wait_s < _LEAST_GAP_S:
+            await asyncio.sleep(wait_s)
+            return
+        await asyncio.sleep(_LEAST_GAP_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s - _LEAST_GAP_S):
+                await self._news.wait()
 
     def overdue_s(self, now: float) -> float:
         """Return how late the loop is; 0 or less while it turns, answered or not."""
@@ -79,6 +100,7 @@ class Heartbeats:
                 return self._failed(Failure.STATUS, "challenged twice in a row")
 
     async def _beat(self) -> Verdict:
+        self._news.clear()
         begun = boottime()
         t0_ns = wall_ns()
         request = self._session.request(
@@ -86,6 +108,7 @@ class Heartbeats:
             wall_ns=t0_ns,
             observations=self._current.snapshot(begun),
             results=self._commands.results(),
+            journal=self._logbook.to_hand_over(begun),
         )
         try:
             answer = await self._link.post(self._supervisor, request, self._pace.deadline_s)
@@ -95,6 +118,7 @@ class Heartbeats:
         self._metrics.round_trip.observe(now - begun)
         verdict = self._session.read(request, answer.status, answer.headers, answer.body)
         if isinstance(verdict, Reply):
+            self._logbook.answered(begun, now)
             self._clock.add(t0_ns, verdict.received_ns, verdict.sent_ns, now - begun, now)
         return self._count(verdict)
 
@@ -108,6 +132,7 @@ class Heartbeats:
         self._pace.interval_s = reply.interval_s
         self._commands.accept(reply.commands, now)
         self._commands.acknowledge(reply.acknowledged)
+        self._logbook.acknowledge(reply.journal_acknowledged)
         if self._lost_at is not None:
             away_s = round(now - self._lost_at, 3)
             _log.info("supervisor_answers_again", supervisor=self._supervisor, away_s=away_s)
@@ -115,6 +140,7 @@ class Heartbeats:
 
     def _failed(self, failure: Failure, detail: str) -> float:
         now = boottime()
+        self._logbook.unanswered(now)
         if self._lost_at is None:
             self._lost_at = now
             _log.warning(

@@ -16,7 +16,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from agents.clock_offset import Estimate
+from agents.logbook import Logbook
 from agents.session import Failure
+from common.clock import boottime
 from common.observations import Truth
 from common.wire import WireObservation
 
@@ -70,9 +72,10 @@ class Metrics:
         observations: Callable[[], Iterable[WireObservation]],
         clock: Callable[[], Estimate | None],
         answer_age_s: Callable[[], float | None],
+        logbook: Logbook,
     ) -> None:
         """Add what is only worked out when somebody scrapes."""
-        self.registry.register(_AtScrape(observations, clock, answer_age_s))
+        self.registry.register(_AtScrape(observations, clock, answer_age_s, logbook))
 
     def text(self) -> bytes:
         """Return the exposition, in the text format."""
@@ -91,10 +94,12 @@ class _AtScrape(Collector):
         observations: Callable[[], Iterable[WireObservation]],
         clock: Callable[[], Estimate | None],
         answer_age_s: Callable[[], float | None],
+        logbook: Logbook,
     ) -> None:
         self._observations = observations
         self._clock = clock
         self._answer_age_s = answer_age_s
+        self._logbook = logbook
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         conditions = GaugeMetricFamily(
@@ -110,6 +115,16 @@ class _AtScrape(Collector):
             f"{_PREFIX}_last_answer_age_seconds",
             "Since the supervisor's last verified answer; NaN before the first.",
             value=math.nan if age_s is None else age_s,
+        )
+        yield GaugeMetricFamily(
+            f"{_PREFIX}_supervisor_silent_seconds",
+            "Since the first beat in a row without a usable answer; 0 while it answers.",
+            value=self._logbook.silent_s(boottime()),
+        )
+        yield GaugeMetricFamily(
+            f"{_PREFIX}_journal_entries",
+            "What was seen and done, and isn't yet known to the supervisor.",
+            value=len(self._logbook),
         )
         estimate = self._clock()
         yield GaugeMetricFamily(

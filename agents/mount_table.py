@@ -42,6 +42,9 @@ class MountTable:
 
     def read(self) -> str:
         """Return the whole table as it is now. Raises `OSError`."""
+        if self._fd is not None and not os.fstat(self._fd).st_nlink:
+            os.close(self._fd)  # a plain file that was replaced: what we hold is the past
+            self._fd = None
         if self._fd is None:
             self._fd = self.open()
         os.lseek(self._fd, 0, os.SEEK_SET)

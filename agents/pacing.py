@@ -35,6 +35,8 @@ class Pace:
 
     def after_answer(self, now: float) -> float:
         """Return when the next beat is due, on the grid that the first answer started."""
+        if self._due is not None and not self.failures and now < self._due:
+            return self._due  # that one was out of turn: the grid stays
         due = now if self._due is None or self.failures else self._due
         self.failures = 0
         missed = max(0, int((now - due) / self.interval_s))

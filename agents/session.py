@@ -26,10 +26,12 @@ from common.wire import (
     Heartbeat,
     Reply,
     WireObservation,
+    Witnessed,
 )
 
 MAX_OBSERVATIONS = 256
 MAX_RESULTS = 64
+_CUT_FIRST = ("journal", "observations")  # what is cut comes again later
 _MAX_TERM = 2**63 - 1
 _MAX_NONCE = 64
 
@@ -89,6 +91,7 @@ class Session:
         wall_ns: int,
         observations: tuple[WireObservation, ...] = (),
         results: tuple[CommandResult, ...] = (),
+        journal: tuple[Witnessed, ...] = (),
     ) -> Request:
         """Build and sign the next beat. Each call uses up one sequence number.
 
@@ -104,6 +107,7 @@ class Session:
             agent_version=self._agent_version,
             observations=observations[:MAX_OBSERVATIONS],
             results=results[:MAX_RESULTS],
+            journal=journal,
         )
         body = _encode(beat)
         self._sequence += 1
@@ -151,9 +155,9 @@ class Session:
 
 
 def _encode(beat: Heartbeat) -> bytes:
-    """Serialise within the protocol's bound, halving observations, then results, to fit."""
+    """Serialise within the protocol's bound: halve journal, observations, then results to fit."""
     while len(body := beat.model_dump_json().encode()) > MAX_BODY_BYTES:
-        cut = "observations" if beat.observations else "results"
+        cut = next((part for part in _CUT_FIRST if getattr(beat, part)), "results")
         kept = getattr(beat, cut)
         beat = beat.model_copy(update={cut: kept[: len(kept) // 2]})
     return body

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,6 +17,13 @@ UNITS_OF_ROLE: Mapping[Role, tuple[str, ...]] = MappingProxyType(
     }
 )
 K3S_SERVER = "https://127.0.0.1:6443"  # where K3s listens on its own node
+
+
+class Autonomy(StrEnum):
+    """What the agent may do while it has no supervisor. Nothing drastic is ever among it."""
+
+    NONE = "none"
+    RESTART_UNITS = "restart-units"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,8 @@ class Settings:
     rootfs: Path = Path("/")
     kmsg: Path = Path("/dev/kmsg")
     run: Path = Path("/run/pimedic-agent")
+    bus: str = ""
+    """The message bus's address; without one, units are managed through `systemctl`."""
     systemctl: tuple[str, ...] = ("systemctl",)
     units: tuple[str, ...] = ()
     mounts: tuple[str, ...] = ("/",)
@@ -43,3 +53,7 @@ class Settings:
     k3s_credentials: Path | None = None  # a folder with `token` and `ca.crt`
     peers: tuple[str, ...] = ()  # networks whose nodes may be looked at
     without: frozenset[str] = frozenset()
+    allow_sysrq: bool = False
+    autonomy: Autonomy = Autonomy.NONE
+    autonomy_after_s: float = 120.0
+    """How long the supervisor must have been silent, and a unit failed, before we act alone."""

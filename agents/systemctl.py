@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 from agents.programs import Ended, ProgramError, Programs
 
-PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "Result", "InvocationID", "TriggeredBy")
+PROPERTIES = (
+    *("Id", "LoadState", "ActiveState", "SubState", "Result"),
+    *("InvocationID", "TriggeredBy", "NRestarts"),
+)
 _SUFFIXES = (".service", ".socket", ".mount", ".target", ".timer", ".path", ".automount", ".slice")
 
 
@@ -20,6 +23,8 @@ class Unit:
     result: str
     invocation: str
     triggered_by: str
+    restarts: int = 0
+    """How often systemd restarted it by itself."""
 
 
 class Systemctl:
@@ -67,6 +72,7 @@ def _properties(block: str) -> dict[str, str]:
 
 
 def _unit(name: str, properties: Mapping[str, str]) -> Unit:
+    restarts = properties.get("NRestarts", "")
     return Unit(
         name=name,
         load=properties.get("LoadState", "loaded"),
@@ -75,4 +81,5 @@ def _unit(name: str, properties: Mapping[str, str]) -> Unit:
         result=properties.get("Result", ""),
         invocation=properties.get("InvocationID", ""),
         triggered_by=properties.get("TriggeredBy", ""),
+        restarts=int(restarts) if restarts.isdecimal() else 0,
     )

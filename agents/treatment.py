@@ -15,6 +15,13 @@ class Treatment(Protocol):
     def name(self) -> str:
         """What a command calls it."""
 
+    @property
+    def needs_root(self) -> bool:
+        """Whether it needs the root file system, itself or through PID 1.
+
+        While the root is stalled such a treatment is refused: it would hang, and be done late.
+        """
+
     def refusal(self, arguments: Mapping[str, str]) -> str:
         """Say why these arguments are not allowed here, or nothing if they are."""
 

@@ -64,6 +64,18 @@ class CommandResult(WireModel):
     took_s: Duration = 0.0
 
 
+class Witnessed(WireModel):
+    """Something the agent saw or did while nobody answered it. Repeated until acknowledged.
+
+    `kind` is condition, treatment or supervisor. `sequence` only grows within a boot.
+    """
+
+    sequence: Annotated[int, Field(ge=0, lt=2**63)]
+    kind: Name
+    text: ShortText
+    age_s: Duration
+
+
 class Heartbeat(WireModel):
     """One beat. `uptime_s` is CLOCK_BOOTTIME; `wall_ns` is t0 of the four timestamps."""
 
@@ -77,6 +89,7 @@ class Heartbeat(WireModel):
     agent_version: ShortText = ""
     observations: Annotated[tuple[WireObservation, ...], Field(max_length=256)] = ()
     results: Annotated[tuple[CommandResult, ...], Field(max_length=64)] = ()
+    journal: Annotated[tuple[Witnessed, ...], Field(max_length=32)] = ()
 
 
 class Command(WireModel):
@@ -97,6 +110,8 @@ class Reply(WireModel):
     interval_s: Annotated[float, Field(ge=0.05, le=60)]
     commands: tuple[Command, ...] = ()
     acknowledged: tuple[Name, ...] = ()
+    journal_acknowledged: int | None = None
+    """The newest journal entry that the supervisor has, and with it all before."""
 
 
 class Challenge(BaseModel):

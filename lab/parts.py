@@ -21,6 +21,9 @@ _INHERITED = ("PATH", "HOME", "LANG", "TZ")
 
 
 @dataclass(frozen=True, slots=True)
+_NOT_ITS_OWN = ("clock_sync", "clock_step")
+
+
 class Workshop:
     """Everything that `assemble` needs to know. `mark` names the lab in its processes."""
 
@@ -63,11 +66,14 @@ class Workshop:
             "--path.rootfs": tree.root,
             "--path.run": tree.run,
             "--systemctl": shlex.quote(str(tree.units.program)),
-            # Whether this machine's clock is synchronised says nothing about a Pi's.
-            "--no-detector": "clock_sync",
+            # The host's kernel log and Kubernetes are not this Pi's.
+            "--path.kmsg": tree.root / "dev/kmsg",
+            "--k3s-server": "",
         }
         words = (str(word) for option in options.items() for word in option)
-        command = [program("pimedic-agent"), *words]
+        # What this machine's clock does says nothing about a Pi's.
+        without = (word for name in _NOT_ITS_OWN for word in ("--no-detector", name))
+        command = [program("pimedic-agent"), *words, *without]
         return Service("agent", command, tree.directory / "agent.log", self._environment())
 
     def _supervisor(self) -> Service:

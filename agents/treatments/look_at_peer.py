@@ -35,6 +35,7 @@ class LookAtPeer:
     """Arguments: `address`, and optionally `ssh_port`, `agent_port`, `rpc_port`."""
 
     name = "look_at_peer"
+    needs_root = False
 
     def __init__(self, networks: Sequence[str], bind: str = "") -> None:
         self._networks = tuple(ipaddress.ip_network(network) for network in networks)

@@ -75,6 +75,7 @@ class ReplyContent:
     interval_s: float
     commands: tuple[Command, ...] = ()
     acknowledged: tuple[str, ...] = ()
+    journal_acknowledged: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,7 @@ class HeartbeatApp:
             interval_s=content.interval_s,
             commands=content.commands,
             acknowledged=content.acknowledged,
+            journal_acknowledged=content.journal_acknowledged,
         )
         return HTTPStatus.OK, reply.model_dump_json().encode()
 

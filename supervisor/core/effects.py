@@ -18,6 +18,12 @@ class Treatment(StrEnum):
     """Every treatment the supervisor knows, with the one actuator that can give it."""
 
     RESTART_UNIT = "restart_unit"
+    FIX_HOSTS = "fix_hosts"
+    SET_TIME_SYNC = "set_time_sync"
+    FIX_KERNEL_IMAGE = "fix_kernel_image"
+    REMOUNT_RW = "remount_rw"
+    AGENT_REBOOT = "agent_reboot"
+    SYSRQ = "sysrq"
     RESTART_AGENT = "restart_agent"
     REBOOT = "reboot"
     POWER_CYCLE = "power_cycle"
@@ -42,13 +48,25 @@ class Treatment(StrEnum):
 
 _GIVEN_BY = {
     Treatment.RESTART_UNIT: Actuator.AGENT,
+    Treatment.FIX_HOSTS: Actuator.AGENT,
+    Treatment.SET_TIME_SYNC: Actuator.AGENT,
+    Treatment.FIX_KERNEL_IMAGE: Actuator.AGENT,
+    Treatment.REMOUNT_RW: Actuator.AGENT,
+    Treatment.AGENT_REBOOT: Actuator.AGENT,
+    Treatment.SYSRQ: Actuator.AGENT,
     Treatment.RESTART_AGENT: Actuator.SSH,
     Treatment.REBOOT: Actuator.SSH,
     Treatment.POWER_CYCLE: Actuator.POWER,
     Treatment.POWER_ON: Actuator.POWER,
     Treatment.POWER_OFF: Actuator.POWER,
 }
-_DISRUPTIVE = {Treatment.REBOOT, Treatment.POWER_CYCLE, Treatment.POWER_OFF}
+_DISRUPTIVE = {
+    Treatment.AGENT_REBOOT,
+    Treatment.SYSRQ,
+    Treatment.REBOOT,
+    Treatment.POWER_CYCLE,
+    Treatment.POWER_OFF,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +107,7 @@ class NoteKind(StrEnum):
     OVERRIDE = "override"
     SELF_DOUBT = "self_doubt"
     POWER = "power"
+    WITNESSED = "witnessed"  # what an agent saw and did while it couldn't tell us
 
 
 @dataclass(frozen=True, slots=True)

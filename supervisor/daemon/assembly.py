@@ -28,6 +28,7 @@ from supervisor.daemon.engine import Engine
 from supervisor.daemon.memory import Memory, StoredHistory
 from supervisor.daemon.plan import Plan, load_plan
 from supervisor.daemon.term import Term
+from supervisor.daemon.witnesses import Witnesses
 from supervisor.journal.journal import Journal
 from supervisor.senses.reach import ReachSense
 from supervisor.senses.ssh_banner import SshBannerSense
@@ -52,6 +53,7 @@ class Supervisor:
         self._term = Term(self._journal.state)
         self._feed = Feed()
         self._agents = AgentCommands()
+        self._witnesses = Witnesses()
         self._power = _power_service(settings, self._journal, self._cluster)
         hands = Hands(
             self._agents, _ssh_actuator(settings, self._cluster), self._power, settings.switch.off_s
@@ -96,7 +98,9 @@ class Supervisor:
         observations = tuple(o.observed_of(beat.node) for o in beat.observations)
         self._engine.tell(Beat(beat.node, beat.boot_id, beat.uptime_s, interval, observations))
         commands, acknowledged = self._agents.exchange(beat)
-        return ReplyContent(interval, commands, acknowledged)
+        notes, journal_acknowledged = self._witnesses.take(beat)
+        self._engine.enqueue(notes)
+        return ReplyContent(interval, commands, acknowledged, journal_acknowledged)
 
     def _tell(self, event: Event) -> None:
         self._engine.tell(event)

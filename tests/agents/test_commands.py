@@ -19,7 +19,8 @@ class Treat:
 
     name = "treat"
 
-    def __init__(self, act: Callable[[], Any] | None = None) -> None:
+    def __init__(self, act: Callable[[], Any] | None = None, *, needs_root: bool = True) -> None:
+        self.needs_root = needs_root
         self.ran: list[dict[str, str]] = []
         self._act = act
 
@@ -171,3 +172,49 @@ async def test_queue_is_bounded(tmp_path: Path) -> None:
         commands.accept(orders, boottime())
         await _results(commands, len(orders))
     assert len(treat.ran) == len(orders)
+
+
+async def test_stalled_root_refuses_what_needs_it(tmp_path: Path) -> None:
+    """While the root is stalled a treatment that needs it is refused, with the reason."""
+    treat = Treat()
+    journal = CommandJournal(tmp_path, "boot")
+    commands = Commands({"treat": treat}, journal, Metrics("0"), stalled=lambda: "for 12 s")
+    commands.accept([_order()], boottime())
+    (result,) = commands.results()
+    assert (result.status, treat.ran) == ("refused", [])
+    assert result.detail == "the root file system is stalled: for 12 s"
+
+
+async def test_stalled_root_doesnt_hinder_what_needs_nothing(tmp_path: Path) -> None:
+    """The last resort needs no disk, so a stall is no reason against it."""
+    treat = Treat(needs_root=False)
+    journal = CommandJournal(tmp_path, "boot")
+    commands = Commands({"treat": treat}, journal, Metrics("0"), stalled=lambda: "for 12 s")
+    assert await commands.carry_out("treat", {}, 5) == ("succeeded", "proof")
+
+
+async def test_own_acts_wait_for_their_turn(tmp_path: Path) -> None:
+    """Never two treatments at once; one whose turn comes too late isn't given."""
+    gate = asyncio.Event()
+
+    async def act() -> str:
+        await gate.wait()
+        return "proof"
+
+    treat = Treat(act)
+    told: list[str] = []
+    commands = Commands(
+        {"treat": treat},
+        CommandJournal(tmp_path, "boot"),
+        Metrics("0"),
+        on_end=lambda _now, _kind, text: told.append(text),
+    )
+    loop = asyncio.get_running_loop()
+    first = loop.create_task(commands.carry_out("treat", {"unit": "a"}, 5))
+    second = loop.create_task(commands.carry_out("treat", {"unit": "b"}, 0.01))
+    await asyncio.sleep(0.05)  # the second's deadline, not a settling
+    gate.set()
+    assert (await first)[0] == "succeeded"
+    assert (await second)[0] == "expired"
+    assert treat.ran == [{"unit": "a"}]
+    assert told[0] == "treat a: succeeded, proof"

@@ -73,3 +73,11 @@ def test_next_beat_is_ahead_and_bounded(
         due = pace.after_answer(now) if answered else pace.after_failure(now)
         assert now < due <= now + pace.longest_wait_s + 1e-6
         now = due + late_s
+
+
+def test_beat_out_of_turn_leaves_the_grid_alone() -> None:
+    """A beat sent early, for news, neither delays nor skips the next one on the grid."""
+    pace = Pace(1.0, 1, lambda: 0.5)
+    due = pace.after_answer(10.0)
+    assert pace.after_answer(10.3) == due
+    assert pace.after_answer(due) == due + 1.0

@@ -147,3 +147,16 @@ def test_fstab_names_the_design(tmp_path: Path) -> None:
     for options, status in [("ro", Truth.FALSE), ("rw,emergency_ro", Truth.TRUE)]:
         table.write_text(f"30 27 0:9 / /data rw - ext4 /dev/sdb1 {options}\n")
         assert detector.observe()[0].status is status
+
+
+def test_a_replaced_table_is_opened_anew(tmp_path: Path) -> None:
+    """In a tree of plain files a table replaced by rename is seen, not the one kept open."""
+    table, new = tmp_path / "self" / "mountinfo", tmp_path / "new"
+    table.parent.mkdir()
+    line = "26 1 8:2 / / rw,relatime - ext4 /dev/sda2 rw{}\n"
+    table.write_text(line.format(""))
+    detector = ReadOnlyMounts(tmp_path, ("/",), tmp_path)
+    assert [seen.status for seen in detector.observe()] == ["false"]
+    new.write_text(line.format(",emergency_ro"))
+    new.rename(table)
+    assert [seen.status for seen in detector.observe()] == ["true"]

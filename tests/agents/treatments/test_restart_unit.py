@@ -5,13 +5,15 @@ from pathlib import Path
 import pytest
 
 from agents.programs import Programs
+from agents.restarting import RestarterByProgram
 from agents.systemctl import Systemctl
 from agents.treatment import TreatmentError
 from agents.treatments.restart_unit import RestartUnit
 
 
 def _treatment(*command: str) -> RestartUnit:
-    return RestartUnit(Systemctl(Programs(), command), ("ssh.service", "x.socket"))
+    restarter = RestarterByProgram(Systemctl(Programs(), command))
+    return RestartUnit(restarter, ("ssh.service", "x.socket"))
 
 
 @pytest.mark.parametrize(
