@@ -20,10 +20,10 @@ from lab.undertaker import MARK
 _INHERITED = ("PATH", "HOME", "LANG", "TZ")
 
 
-@dataclass(frozen=True, slots=True)
 _NOT_ITS_OWN = ("clock_sync", "clock_step")
 
 
+@dataclass(frozen=True, slots=True)
 class Workshop:
     """Everything that `assemble` needs to know. `mark` names the lab in its processes."""
 
