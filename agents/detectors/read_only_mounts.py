@@ -38,6 +38,7 @@ EMERGENCY = "emergency_ro"
 _READ_ONLY = frozenset({"ro", EMERGENCY})
 _TELLING = ("EXT4-fs", "XFS (", "BTRFS", "I/O error", "ead-only", "re-mounted")
 _LOOKS_AFTER_S = (0.004, 0.06, 0.25, 1.0)
+_UNTOLD_S, _TOLD_S = 1.0, 5.0  # between looks, as long as a source is missing, and with all
 _SAME_EVENT_S = 0.05
 _MARK_AGAIN_S = 1.0  # at the soonest
 _FSTAB_FIELDS = 4
@@ -49,7 +50,7 @@ class ReadOnlyMounts:
 
     name = "read_only_mounts"
     kinds = (KIND,)
-    period_s = 1.0
+    period_s = _UNTOLD_S
     deadline_s = 2.0
 
     def __init__(
@@ -103,6 +104,8 @@ class ReadOnlyMounts:
             except OSError as error:
                 missing["fanotify"] = str(error)
                 events = None
+            self.period_s = _UNTOLD_S if missing else _TOLD_S
+            sources.callback(setattr, self, "period_s", _UNTOLD_S)
             if missing:
                 _log.warning("mount_events_missing", backstop_s=self.period_s, **missing)
             if events is None:
