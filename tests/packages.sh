@@ -2,6 +2,7 @@
 # Installs the Debian packages that some tests run against; says what will be skipped otherwise.
 set -eu
 wanted="openssh-client iproute2"
+wanted="$wanted e2fsprogs" # test_agent_read_only: real ext4
 missing=""
 for package in $wanted; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"

@@ -63,9 +63,11 @@ class FilesystemErrors:
         self._disks = {
             disk: heard for disk, heard in self._disks.items() if now - heard[0] <= DISK_FOR_S
         }
-        file_systems = [self._judged(device, count) for device, count in counts.items()]
-        disks = [_seen(Truth.TRUE, disk, text) for disk, (_, text) in self._disks.items()]
-        return [*file_systems, *disks]
+        seen = {device: self._judged(device, count) for device, count in counts.items()}
+        for disk, (_, text) in self._disks.items():  # a file system lies on a disk of its name
+            if disk not in seen or seen[disk].status is not Truth.TRUE:
+                seen[disk] = _seen(Truth.TRUE, disk, text)
+        return list(seen.values())
 
     async def watch(self, look_now: Callable[[], None]) -> None:
         """Listen to the kernel's log, where we may; the counters are read anyway."""

@@ -38,8 +38,9 @@ EMERGENCY = "emergency_ro"
 _READ_ONLY = frozenset({"ro", EMERGENCY})
 _TELLING = ("EXT4-fs", "XFS (", "BTRFS", "I/O error", "ead-only", "re-mounted")
 _LOOKS_AFTER_S = (0.004, 0.06, 0.25, 1.0)
+_UNTOLD_S, _TOLD_S = 1.0, 5.0  # between looks, as long as a source is missing, and with all
 _SAME_EVENT_S = 0.05
-_MARK_AGAIN_S = 60.0
+_MARK_AGAIN_S = 1.0  # at the soonest
 _FSTAB_FIELDS = 4
 _log = structlog.get_logger(__name__)
 
@@ -49,7 +50,7 @@ class ReadOnlyMounts:
 
     name = "read_only_mounts"
     kinds = (KIND,)
-    period_s = 1.0
+    period_s = _UNTOLD_S
     deadline_s = 2.0
 
     def __init__(
@@ -79,12 +80,17 @@ class ReadOnlyMounts:
 
     async def watch(self, look_now: Callable[[], None]) -> None:
         """Wait for the kernel's word from each source there is; say once which are missing."""
-        burst = _Burst(look_now)
+        burst, changed = _Burst(look_now), asyncio.Event()
+
+        def table_changed() -> None:
+            changed.set()
+            look_now()
+
         async with contextlib.AsyncExitStack() as sources:
             sources.callback(burst.cancel)
             missing = {}
             try:
-                await sources.enter_async_context(self._table.changes_told_to(look_now))
+                await sources.enter_async_context(self._table.changes_told_to(table_changed))
             except OSError as error:
                 missing["mountinfo"] = str(error)
             if self._messages:
@@ -98,6 +104,8 @@ class ReadOnlyMounts:
             except OSError as error:
                 missing["fanotify"] = str(error)
                 events = None
+            self.period_s = _UNTOLD_S if missing else _TOLD_S
+            sources.callback(setattr, self, "period_s", _UNTOLD_S)
             if missing:
                 _log.warning("mount_events_missing", backstop_s=self.period_s, **missing)
             if events is None:
@@ -105,18 +113,20 @@ class ReadOnlyMounts:
             else:
                 sources.callback(events.close)
                 await sources.enter_async_context(events.told_to(burst.begin))
-                await self._keep_marked(events)
+                await self._keep_marked(events, changed)
 
-    async def _keep_marked(self, events: FilesystemEvents) -> None:
-        """Mark again and again: a mark doesn't outlive its mount."""
+    async def _keep_marked(self, events: FilesystemEvents, changed: asyncio.Event) -> None:
+        """Mark again after each change of the table: a mark doesn't outlive its mount."""
         paths = [str(self._rootfs / point.lstrip("/")) for point in self._points]
         said: dict[str, str] = {}
         while True:
+            changed.clear()
             refused = await in_thread(lambda: mark_all(events, paths), "mark file systems")
             if refused and refused != said:
                 _log.info("no_error_events_from", mounts=refused)
             said = refused
             await asyncio.sleep(_MARK_AGAIN_S)
+            await changed.wait()
 
 
 class _Burst:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ def why_not() -> str:
         return "needs root: mounts a loop device"
     if not Path("/dev/loop-control").exists() or not Path("/sys/fs/ext4").exists():
         return "this kernel has no loop devices or no ext4"
+    if not shutil.which("mkfs.ext4"):
+        return "mkfs.ext4 is missing: install e2fsprogs"
     if _first_mount("1") != _first_mount("self"):
         return "PID 1 sees other mounts than the tests do"
     return ""

@@ -7,6 +7,8 @@ from typing import Self
 
 import pytest
 
+from agents.detectors.filesystem_errors import FilesystemErrors
+from agents.detectors.kernel_log import KernelLog
 from agents.detectors.read_only_mounts import ReadOnlyMounts
 from agents.kernel_messages import KernelMessages
 from common.observations import Truth
@@ -106,6 +108,29 @@ async def test_events_alone_tell_of_a_remount(ext4: RealExt4) -> None:
         await watched.until(lambda seen: seen.status is Truth.TRUE)
         ext4.remount("rw")
         await watched.until(lambda seen: seen.status is Truth.FALSE)
+
+
+async def test_the_kernels_word_reaches_its_detectors(ext4: RealExt4) -> None:
+    """`filesystem_errors` is true of the device, and `kernel_reports` of ext4, without a look."""
+    messages, rung = KernelMessages(), asyncio.Event()
+    errors, log = FilesystemErrors(Path("/sys"), messages), KernelLog(messages)
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(detector.watch(rung.set)) for detector in (errors, log)]
+    try:
+        async with asyncio.timeout(10):
+            await rung.wait()  # the log says that it listens
+            before = {seen.subject: seen.status for seen in errors.observe()}
+            assert before[ext4.device] is Truth.FALSE
+            ext4.fail()
+            while not any(seen.subject == "ext4" for seen in await log.observe()):
+                rung.clear()
+                await rung.wait()
+        after = {seen.subject: seen.status for seen in errors.observe()}
+        assert after[ext4.device] is Truth.TRUE
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=5)
 
 
 async def _marked(ext4: RealExt4) -> None:

@@ -66,6 +66,19 @@ def test_disks_that_fail(tmp_path: Path, text: str, disk: str) -> None:
     assert _seen(old) == {}
 
 
+def test_one_verdict_a_subject(tmp_path: Path) -> None:
+    """A file system and its disk of the same name are never told apart into two verdicts."""
+    detector = FilesystemErrors(tmp_path)
+    _count(tmp_path, "sda2", 0)
+    text = "Buffer I/O error on dev sda2, logical block 0, lost sync page write"
+    detector.hear(text, boottime())
+    (seen,) = detector.observe()
+    assert (seen.status, seen.detail) == (Truth.TRUE, text)
+    detector.hear(EXT4, boottime())
+    (seen,) = detector.observe()
+    assert seen.detail == EXT4
+
+
 def test_other_messages_are_not_its_own(tmp_path: Path) -> None:
     """And a kernel without ext4 gives no data."""
     detector = FilesystemErrors(tmp_path)
