@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that some tests run against; says what will be skipped otherwise.
 set -eu
-wanted="openssh-client iproute2"
+wanted="openssh-client iproute2 systemd-container debootstrap"
 missing=""
 for package in $wanted; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"

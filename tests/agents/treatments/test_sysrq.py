@@ -24,6 +24,10 @@ def _pressed(trigger: Path) -> str:
     return trigger.read_text()
 
 
+def _moved_away(trigger: Path) -> Path:
+    return trigger.rename(trigger.with_name("gone"))
+
+
 async def test_syncs_remounts_then_boots(trigger: Path) -> None:
     """The keys are s, u, b in this order; the answer comes before the b."""
     said = await Sysrq(trigger.parent, pause_s=0.05).carry_out({}, 5)
@@ -37,7 +41,7 @@ async def test_syncs_remounts_then_boots(trigger: Path) -> None:
 async def test_opens_nothing_when_it_is_needed(trigger: Path) -> None:
     """The trigger was opened at start: that its path is gone doesn't matter."""
     treatment = Sysrq(trigger.parent, pause_s=0.0)
-    kept = trigger.rename(trigger.with_name("gone"))
+    kept = _moved_away(trigger)
     await treatment.carry_out({}, 5)
     assert _pressed(kept).startswith("su")
     assert not treatment.needs_root
