@@ -14,7 +14,7 @@ demo: $(VENV)/.run ## the whole cluster on loopback, and its weekly failure, liv
 	@$(BIN)/pimedic lab demo $(ARGS)
 
 test: check packages ## the gate, then every test (root also installs the Debian packages they use)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 check: $(VENV)/.dev ## the gate alone: format, lint, types, imports
 	$(BIN)/ruff format --check .

@@ -4,9 +4,18 @@ from collections.abc import Callable
 
 from agents.clock_offset import Estimate
 from agents.detector import Detector
+from agents.detectors.boot_history import BootHistory
 from agents.detectors.clock import ClockSkew, ClockSync
+from agents.detectors.clock_step import ClockStep
+from agents.detectors.filesystem_errors import FilesystemErrors
 from agents.detectors.hostname_resolves import HostnameResolves
+from agents.detectors.k3s_api import K3sApi
+from agents.detectors.kernel_image_readable import KernelImageReadable
+from agents.detectors.kernel_log import KernelLog
+from agents.detectors.pressure import Pressure
 from agents.detectors.read_only_mounts import ReadOnlyMounts
+from agents.detectors.throttling import Throttling
+from agents.detectors.timezone import TimeZone
 from agents.detectors.units import Units, UnitsOnBus
 from agents.kernel_messages import KernelMessages
 from agents.restarting import RestarterByProgram, RestarterOnBus
@@ -16,13 +25,30 @@ from agents.treatment import Treatment
 from agents.treatments.agent_reboot import AgentReboot
 from agents.treatments.fix_hosts import FixHosts
 from agents.treatments.fix_kernel_image import FixKernelImage
+from agents.treatments.look_at_peer import LookAtPeer
 from agents.treatments.remount_rw import RemountRw
 from agents.treatments.restart_unit import RestartUnit
 from agents.treatments.set_time_sync import SetTimeSync
 from agents.treatments.sysrq import Sysrq
 
 DETECTOR_NAMES = tuple(
-    kind.name for kind in (ReadOnlyMounts, ClockSkew, ClockSync, Units, HostnameResolves)
+    kind.name
+    for kind in (
+        ReadOnlyMounts,
+        ClockSkew,
+        ClockSync,
+        Units,
+        HostnameResolves,
+        FilesystemErrors,
+        KernelLog,
+        ClockStep,
+        TimeZone,
+        KernelImageReadable,
+        Throttling,
+        Pressure,
+        BootHistory,
+        K3sApi,
+    )
 )
 
 
@@ -34,11 +60,20 @@ def detectors(
     every: list[Detector] = [
         ReadOnlyMounts(settings.procfs, settings.mounts, settings.rootfs, messages),
         ClockSkew(clock, settings.clock_threshold_s),
-        ClockSync(),
+        ClockSync(settings.rootfs),
         UnitsOnBus(settings.bus, settings.units)
         if settings.bus
         else Units(systemctl, settings.units),
         HostnameResolves(settings.procfs, settings.rootfs),
+        FilesystemErrors(settings.sysfs, messages),
+        KernelLog(messages),
+        ClockStep(),
+        TimeZone(settings.rootfs, settings.timezone),
+        KernelImageReadable(settings.rootfs),
+        Throttling(settings.sysfs),
+        Pressure(settings.procfs),
+        BootHistory(settings.procfs, settings.boot_history),
+        K3sApi(settings.k3s_server, settings.k3s_credentials, settings.node),
     ]
     return [detector for detector in every if detector.name not in settings.without]
 
@@ -52,9 +87,10 @@ def treatments(settings: Settings, systemctl: Systemctl) -> dict[str, Treatment]
         FixHosts(settings.procfs, settings.rootfs),
         FixKernelImage(settings.rootfs),
         RemountRw(*trees, settings.mounts),
+        LookAtPeer(settings.peers, settings.bind),
     ]
     if settings.bus:
-        every += [SetTimeSync(settings.bus), AgentReboot(settings.bus)]
+        every += [SetTimeSync(settings.bus, settings.timezone), AgentReboot(settings.bus)]
     if settings.allow_sysrq:
         every.append(Sysrq(settings.procfs))
     return {treatment.name: treatment for treatment in every}

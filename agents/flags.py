@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 
 from agents.bus import SYSTEM_BUS
 from agents.catalogue import DETECTOR_NAMES
-from agents.settings import UNITS_OF_ROLE, Autonomy, Settings
+from agents.settings import K3S_SERVER, UNITS_OF_ROLE, Autonomy, Settings
 from agents.systemctl import unit_name
 from common.topology import Role
 
 _NAME = re.compile(r"[A-Za-z0-9_.@:-]{1,64}")
 _UNIT = re.compile(r"[A-Za-z0-9_.@:\\][A-Za-z0-9_.@:\\-]{0,250}")
+_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}")
 _MOST_PORT = 65535
 _MOST_SECONDS = 1e9  # as in common.wire.Duration
 _SHORTEST_INTERVAL_S, _LONGEST_INTERVAL_S = 0.05, 60.0  # as in common.wire.Reply
@@ -97,6 +98,39 @@ def _list_of(what: str, fits: Callable[[str], object]) -> Callable[[str], tuple[
     return parse
 
 
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _zone(text: str) -> str:
+    if not _ZONE.fullmatch(text):
+        raise _expected("a time zone as Europe/Amsterdam", text)
+    return text
+
+
+def _server(text: str) -> str:
+    """Accept https://ADDRESS:PORT with a literal address, or nothing; http on loopback alone."""
+    url = urlsplit(text)
+    try:
+        loopback = ipaddress.ip_address(url.hostname or "").is_loopback
+        fits = (url.scheme == "https" or (url.scheme == "http" and loopback)) and bool(url.port)
+    except ValueError:
+        fits = False
+    if text and (not fits or url.path.strip("/") or url.query or url.username):
+        raise _expected("https://ADDRESS:PORT with a literal IP address", text)
+    return text.rstrip("/")
+
+
+def _k3s_server(flags: argparse.Namespace) -> str:
+    if flags.k3s_server is None:
+        return K3S_SERVER if flags.role is Role.MASTER else ""
+    return str(flags.k3s_server)
+
+
 def _command(text: str) -> tuple[str, ...]:
     try:
         words = tuple(shlex.split(text))
@@ -140,6 +174,14 @@ _OPTIONAL: tuple[tuple[str, Callable[[str], object], object, str, str], ...] = (
     ("--autonomy", _autonomy, Autonomy.NONE, "WHAT",
      "none or restart-units: what to do alone while the supervisor is silent (none)"),
     ("--autonomy-after", _seconds, 120.0, "SECONDS", "of silence, before anything alone (120)"),
+    ("--timezone", _zone, None, "ZONE", "the time zone this node must keep (any)"),
+    ("--boot-history", Path, None, "FILE", "counts boots in a file that survives them (none)"),
+    ("--k3s-server", _server, None, "URL",
+     f"the Kubernetes API to watch; empty: none (master: {K3S_SERVER})"),
+    ("--k3s-credentials", Path, None, "FOLDER",
+     "with `token` and `ca.crt`; without, there is no write canary (none)"),
+    ("--peers", _list_of("networks", _is_network), (), "CIDR,CIDR",
+     "whose nodes the supervisor may have us look at (none)"),
     ("--path.procfs", Path, Path("/proc"), "PATH", "(/proc)"),
     ("--path.sysfs", Path, Path("/sys"), "PATH", "(/sys)"),
     ("--path.kmsg", Path, Path("/dev/kmsg"), "PATH", "the kernel's log (/dev/kmsg)"),
@@ -216,6 +258,11 @@ def settings_from(flags: argparse.Namespace) -> Settings:
         units=tuple(unit_name(unit) for unit in units),
         mounts=flags.mounts,
         clock_threshold_s=flags.clock_threshold,
+        timezone=flags.timezone or "",
+        boot_history=flags.boot_history,
+        k3s_server=_k3s_server(flags),
+        k3s_credentials=flags.k3s_credentials,
+        peers=flags.peers,
         without=frozenset(flags.no_detector),
         allow_sysrq=flags.allow_sysrq,
         autonomy=flags.autonomy,

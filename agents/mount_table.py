@@ -1,24 +1,21 @@
-r"""The mount table: parsing it, and being told when it changes.
+"""The mount table: parsing it, and being told when it changes.
 
 Source: /proc/PID/mountinfo, see proc_pid_mountinfo(5). PID 1's is read where it may be, because
 an agent that runs from memory has a root, and so a table, of its own.
 
-A change of the table is EPOLLPRI on the open file. asyncio asks only for EPOLLIN, but an epoll
-descriptor is itself readable while something it watches is ready, so one lies between. [T]
-kernel 6.18: it wakes within 1 ms; asking it then *what* was ready returns nothing, because the
-kernel forgets the event at the very poll that reports it. Readable is all there is to know.
+A change of the table is EPOLLPRI on the open file.
 """
 
-import asyncio
 import contextlib
 import os
 import re
-import select
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from agents.detector import DetectorError
+from agents.priority_events import told_of_priority
+from agents.threads import in_thread
 
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 _FIELDS_BEFORE, _FIELDS_AFTER = 6, 3
@@ -63,23 +60,11 @@ class MountTable:
     @contextlib.asynccontextmanager
     async def changes_told_to(self, changed: Callable[[], None]) -> AsyncIterator[None]:
         """Call `changed` after each change meanwhile. Raises `OSError`, also on a plain file."""
-        loop = asyncio.get_running_loop()
-        fd = self.open()
-        between = select.epoll()
+        fd = await in_thread(self.open, "open mount table")
         try:
-            between.register(fd, select.EPOLLPRI)
-
-            def ready() -> None:
-                between.poll(0)
-                changed()
-
-            loop.add_reader(between.fileno(), ready)
-            try:
+            with told_of_priority(fd, changed):
                 yield
-            finally:
-                loop.remove_reader(between.fileno())
         finally:
-            between.close()
             os.close(fd)
 
 

@@ -16,6 +16,7 @@ UNITS_OF_ROLE: Mapping[Role, tuple[str, ...]] = MappingProxyType(
         Role.WORKER: ("k3s-agent",),
     }
 )
+K3S_SERVER = "https://127.0.0.1:6443"  # where K3s listens on its own node
 
 
 class Autonomy(StrEnum):
@@ -46,6 +47,11 @@ class Settings:
     units: tuple[str, ...] = ()
     mounts: tuple[str, ...] = ("/",)
     clock_threshold_s: float = 0.5
+    timezone: str = ""  # none ordered: no data
+    boot_history: Path | None = None  # where it survives boots
+    k3s_server: str = ""  # of the API on this node; none: no data
+    k3s_credentials: Path | None = None  # a folder with `token` and `ca.crt`
+    peers: tuple[str, ...] = ()  # networks whose nodes may be looked at
     without: frozenset[str] = frozenset()
     allow_sysrq: bool = False
     autonomy: Autonomy = Autonomy.NONE

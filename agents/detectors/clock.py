@@ -5,12 +5,14 @@ is for the supervisor to say, who sees all nodes.
 
 Sync is what the kernel believes: adjtimex(2) with no modes set only reads. STA_UNSYNC stands
 until an NTP daemon clears it, and the kernel sets it again when `maxerror` passes 16 s.
-Later: the reason, from chrony or timesyncd; clock steps, from a timerfd.
+Why there is none is read off what the daemons leave in /run: timesyncd touches
+/run/systemd/timesync/synchronized once it has been in step, chronyd writes its pid.
 """
 
 import ctypes
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import ClassVar
 
 from agents.clock_offset import Estimate
@@ -90,24 +92,39 @@ class ClockSync:
     period_s = 10.0
     deadline_s = 1.0
 
-    def __init__(self) -> None:
+    def __init__(self, rootfs: Path = Path("/")) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
+        self._run = rootfs / "run"
 
-    async def observe(self) -> list[WireObservation]:
-        """Read the kernel's clock state: a system call that can't block."""
+    def observe(self) -> list[WireObservation]:
+        """Read the kernel's clock state, and who keeps it if nobody succeeds."""
         timex = _Timex()
         if self._libc.adjtimex(ctypes.byref(timex)) < 0:
             number = ctypes.get_errno()
             raise OSError(number, f"adjtimex: {os.strerror(number)}")
-        return [judge_sync(timex.status, timex.maxerror)]
+        reason = why_unsynced(self._run) if timex.status & STA_UNSYNC else ""
+        return [judge_sync(timex.status, timex.maxerror, reason)]
 
 
-def judge_sync(status: int, maxerror_us: int) -> WireObservation:
+def why_unsynced(run: Path) -> str:
+    """Tell which NTP daemon there is, and what it has come to."""
+    if (run / "chrony/chronyd.pid").exists():
+        return "chronyd runs, but has not set the clock right"
+    if (run / "systemd/timesync/synchronized").exists():
+        return "systemd-timesyncd lost its servers: it was in step once"
+    if (run / "systemd/timesync").exists():
+        return "systemd-timesyncd runs, but no server has answered since boot"
+    if (run / "ntpd.pid").exists():
+        return "ntpd runs, but has not set the clock right"
+    return "no NTP daemon runs"
+
+
+def judge_sync(status: int, maxerror_us: int, reason: str = "") -> WireObservation:
     """Judge adjtimex's status bits and its bound on the error, in microseconds."""
     unsynced = bool(status & STA_UNSYNC)
     return WireObservation(
         kind=UNSYNCED,
         status=Truth.TRUE if unsynced else Truth.FALSE,
-        detail="no NTP daemon keeps the clock" if unsynced else "kept by an NTP daemon",
+        detail=(reason or "no NTP daemon keeps the clock") if unsynced else "kept by an NTP daemon",
         value=maxerror_us / 1e6,
     )

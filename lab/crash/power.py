@@ -265,13 +265,23 @@ def judge(report: Report, state_dir: Path) -> list[str]:
     return problems
 
 
-def enumerate_deaths(directory: Path, mode: str, lanes: int, dry_runs: int) -> Result:
-    """Die everywhere. The instants of several dry runs are united: timing varies."""
+def enumerate_deaths(
+    directory: Path, mode: str, lanes: int, dry_runs: int, *, by_line: bool
+) -> Result:
+    """Die everywhere. The instants of several dry runs are united: timing varies.
+
+    With `by_line` only those between the port's off and on, and the callers above a line make
+    no other instant of it: every line dies in every state of the outside world there.
+    """
     first = Lane(directory / "dry", mode)
     instants: dict[Instant, None] = {}
     for _ in range(dry_runs):
         instants |= dict.fromkeys(first.dry_run())
     first.rack.close()
+    if by_line:
+        between = [one for one in instants if 0 < one.outside[1] <= POWERLESS]
+        first_of = {(one.path[0], one.outside): one for one in reversed(between)}
+        instants = dict.fromkeys(first_of.values())
     work = list(instants)
     total = _in_lanes(directory / "crowd", mode, [work[lane::lanes] for lane in range(lanes)])
     missed, total.unreached = set(total.unreached), []
@@ -335,12 +345,17 @@ def main() -> None:
     parser.add_argument("directory", type=Path, help="an empty place for journals and logs")
     parser.add_argument("--lanes", type=int, default=6, help="how many deaths at once")
     parser.add_argument("--dry-runs", type=int, default=3)
+    parser.add_argument(
+        "--by-line", action="store_true", help="only between off and on, each line once"
+    )
     parser.add_argument("--control", type=int, default=0, help="that many, without recovery")
     given = parser.parse_args()
     if given.control:
         result = die_without_recovery(given.directory, given.control)
     else:
-        result = enumerate_deaths(given.directory, given.mode, given.lanes, given.dry_runs)
+        result = enumerate_deaths(
+            given.directory, given.mode, given.lanes, given.dry_runs, by_line=given.by_line
+        )
     print(json.dumps(asdict(result), indent=1))
 
 

@@ -123,11 +123,17 @@ class Rack:
         )  # fmt: skip
         switch.ports.log = _CountedLog(self._shared)
         async with switch:
-            server = await asyncio.start_server(
-                lambda reader, writer: _answer(switch, reader, writer), sock=control.dup()
-            )
-            async with server:
-                await server.serve_forever()
+            alone = asyncio.Event()
+
+            async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                try:
+                    await _answer(switch, reader, writer)
+                finally:
+                    alone.set()  # whoever started us is gone: nobody else would end us
+                    writer.close()
+
+            async with await asyncio.start_server(answer, sock=control.dup()):
+                await alone.wait()
 
 
 async def _answer(

@@ -111,6 +111,7 @@ def judge(signs: Signs) -> Verdict:
     return Verdict.UNKNOWN
 
 
+_MISSES = 2  # this many looks in a row without an answer say that there is none
 _SAME_TO_US: Mapping[str, str] = {Ssh.REFUSED: Ssh.RESET, Ssh.NOTHING: Ssh.SILENT}
 """Words of one meaning: a hung node on a lossy path alternates between silent and nothing."""
 _WORDS: Mapping[str, type[StrEnum]] = {
@@ -132,6 +133,8 @@ class Evidence:
     outcome: str
     at: float
     streak: int = 1
+    missed: int = 0
+    """Looks since then that brought no answer."""
     detail: str = ""
     value: float | None = None
 
@@ -146,18 +149,14 @@ class Vitals:
     interval_s: float = 1.0
     disconnected_at: float | None = None
     gaps: deque[float] = field(default_factory=lambda: deque(maxlen=30))
-    usual_gap_s: float = 0.0
-    """Four standard deviations above the mean of `gaps`."""
     probes: dict[str, Evidence] = field(default_factory=dict)
 
     def beat(self, now: float, boot_id: str, uptime_s: float, interval_s: float) -> None:
         """Take note of a heartbeat."""
         if self.last_beat is not None and boot_id == self.boot_id:
             self.gaps.append(now - self.last_beat)
-            self.usual_gap_s = _mean_plus_deviations(self.gaps, 4)
         if boot_id != self.boot_id:
             self.gaps.clear()
-            self.usual_gap_s = 0.0
         self.last_beat, self.boot_id = now, boot_id
         self.uptime_s, self.interval_s = uptime_s, interval_s
         self.disconnected_at = None
@@ -167,9 +166,15 @@ class Vitals:
         known = self.probes.get(kind)
         if known is not None and at < known.at:
             return  # overtaken on its way by a later look
-        again = known is not None and _meaning(known.outcome) == _meaning(outcome)
-        streak = known.streak + 1 if known is not None and again else 1
-        self.probes[kind] = Evidence(outcome, at, streak, detail, value)
+        streak = 1
+        if known is not None and _meaning(known.outcome) == _meaning(outcome):
+            streak += known.streak
+        elif known is not None and outcome == Ssh.NOTHING:
+            known.missed += 1
+            if known.missed < _MISSES:
+                return  # one answer lost on its way unsays nothing
+            streak = known.missed
+        self.probes[kind] = Evidence(outcome, at, streak, 0, detail, value)
 
     def forgive(self, nap: float) -> None:
         """We slept: nobody is to blame for what we didn't hear meanwhile."""
@@ -188,8 +193,9 @@ def patience(vitals: Vitals, policy: Policy) -> float:
     or busy path earns patience, and no node earns more than the maximum.
     """
     interval = vitals.interval_s
+    usual = _mean_plus_deviations(vitals.gaps, 4)
     least, most = policy.min_patience_beats * interval, policy.max_patience_beats * interval
-    return min(max(least, vitals.usual_gap_s), most)
+    return min(max(least, usual), most)
 
 
 def _mean_plus_deviations(values: deque[float], deviations: float) -> float:
@@ -222,11 +228,13 @@ def read_signs(vitals: Vitals, now: float, started_at: float, policy: Policy) ->
 
 
 def _beats(vitals: Vitals, now: float, started_at: float, policy: Policy) -> Beats:
-    allowed = patience(vitals, policy)
     if vitals.last_beat is None:
-        early = now - started_at <= policy.first_beat_s + allowed
+        early = now - started_at <= policy.first_beat_s + patience(vitals, policy)
         return Beats.AWAITED if early else Beats.LOST
-    return Beats.FRESH if now - vitals.last_beat <= allowed else Beats.LOST
+    silence, interval = now - vitals.last_beat, vitals.interval_s
+    if silence <= policy.min_patience_beats * interval:  # no need to ask how patient we are
+        return Beats.FRESH
+    return Beats.FRESH if silence <= patience(vitals, policy) else Beats.LOST
 
 
 def _kernel(words: set[str | None]) -> Kernel:

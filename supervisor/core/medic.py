@@ -4,9 +4,8 @@ Every event takes the same way: into the ward (conditions), through diagnosis (e
 to the planner (incidents, rails, actions). Nothing here knows a clock or the world.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import assert_never
 
 from common.observations import Truth
@@ -47,19 +46,11 @@ from supervisor.core.restoring import Restored, remember
 from supervisor.core.runbooks import Runbook
 from supervisor.core.situation import Situation
 from supervisor.core.status import Status
+from supervisor.core.tally import Tally
 
-__all__ = ["Medic", "Restored", "Tally"]
+__all__ = ["Medic", "Restored"]
 
 MANUAL_DEADLINE_S = 120.0
-
-
-@dataclass(slots=True)
-class Tally:
-    """Counts since start, for metrics."""
-
-    actions: Counter[tuple[str, str]] = field(default_factory=Counter)
-    refusals: Counter[str] = field(default_factory=Counter)
-    incidents: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +98,7 @@ class Medic:
         now = max(now, self._last_now)
         unsaid, self._unsaid = self._unsaid, []
         effects = [*unsaid, *self._mind_the_gap(now), *self._take_in(event, now)]
-        self._count(effects)
+        self._tally.count(effects)
         return effects
 
     def status(self, now: float) -> Status:
@@ -276,21 +267,6 @@ class Medic:
                 yield Save(Kept.INCIDENT, incident.id, incident.record())
                 text = f"{incident_id} acknowledged by {author}"
                 yield Note(NoteKind.OVERRIDE, text, incident.node, incident_id)
-
-    def _count(self, effects: list[Effect]) -> None:
-        for effect in effects:
-            if not isinstance(effect, Note):
-                continue
-            data, tally = effect.data, self._tally
-            match effect.kind:
-                case NoteKind.ACTION_FINISHED:
-                    tally.actions[data["treatment"], data["result"]] += 1
-                case NoteKind.REFUSED:
-                    tally.refusals[data["rail"]] += 1
-                case NoteKind.INCIDENT_OPENED | NoteKind.RECOVERED | NoteKind.ESCALATED:
-                    tally.incidents[effect.kind.removeprefix("incident_")] += 1
-                case _:
-                    pass
 
 
 def _change_note(change: Change) -> Note | None:

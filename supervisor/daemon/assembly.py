@@ -1,7 +1,6 @@
 """Where everything is joined: settings in, a running supervisor out. The app is embeddable."""
 
 import secrets
-from collections.abc import Sequence
 
 from common import clock, sd_notify
 from common.tasks import run_until_one_ends
@@ -20,7 +19,7 @@ from supervisor.api.feed import Feed
 from supervisor.api.heartbeat import HeartbeatApp, ReplyContent
 from supervisor.api.server import ApiServer, bind
 from supervisor.api.sessions import Sessions
-from supervisor.core.effects import Effect, Note, NoteKind
+from supervisor.core.effects import Note, NoteKind
 from supervisor.core.events import ActionEnded, Beat, Disconnected, Event, Result
 from supervisor.core.medic import Medic
 from supervisor.core.policy import Policy
@@ -106,9 +105,6 @@ class Supervisor:
     def _tell(self, event: Event) -> None:
         self._engine.tell(event)
 
-    async def _submit(self, event: Event) -> Sequence[Effect]:
-        return self._engine.tell(event)
-
     def _alive(self) -> None:
         """Called at each turn of the loop: the watchdog is fed only while it really turns."""
         if not self._ready and self._server.started:
@@ -141,7 +137,7 @@ class Supervisor:
         backend = Backend(
             cluster=self._cluster,
             status=self._engine.status,
-            submit=self._submit,
+            submit=self._engine.submit,
             tokens=plan.tokens,
             feed=self._feed,
             history=StoredHistory(memory),

@@ -27,6 +27,13 @@ _log = structlog.get_logger(__name__)
 Perform_ = Callable[[Action], Awaitable[tuple[Result, str]]]
 
 
+class QueueFullError(Exception):
+    """The journal has not kept up for minutes."""
+
+
+Batch = tuple[Sequence[Effect], asyncio.Future[None] | None]
+
+
 class Engine:
     """Feeds the medic and carries out what it wants.
 
@@ -44,7 +51,7 @@ class Engine:
         self._memory = memory
         self._perform = perform
         self._publish = publish
-        self._batches: asyncio.Queue[Sequence[Effect]] = asyncio.Queue(QUEUE_BATCHES)
+        self._batches: asyncio.Queue[Batch] = asyncio.Queue(QUEUE_BATCHES)
         self._journal_works = True
 
     def tell(self, event: Event) -> Sequence[Effect]:
@@ -53,15 +60,30 @@ class Engine:
         self.enqueue(effects)
         return effects
 
-    def enqueue(self, effects: Sequence[Effect]) -> None:
+    async def submit(self, event: Event) -> Sequence[Effect]:
+        """Hand a person's word to the core; return once what follows from it is on disk.
+
+        Raises `JournalError` when it can't be written: then it holds only until a restart.
+        """
+        effects = self._medic.handle(event, clock.boottime())
+        if effects:
+            written = asyncio.get_running_loop().create_future()
+            self.enqueue(effects, written)
+            await written
+        return effects
+
+    def enqueue(
+        self, effects: Sequence[Effect], written: asyncio.Future[None] | None = None
+    ) -> None:
         """Have effects written down and carried out, after those before them."""
         if not effects:
             return
         try:
-            self._batches.put_nowait(effects)
+            self._batches.put_nowait((effects, written))
         except asyncio.QueueFull:  # the disk has hung for minutes: act on nothing, keep watching
             _log.error("journal_too_slow", dropped=len(effects))
             self._give_up(effects, "the journal doesn't keep up")
+            _answer(written, QueueFullError("the journal doesn't keep up"))
 
     def status(self) -> Status:
         """Return the core's picture of this instant."""
@@ -80,12 +102,16 @@ class Engine:
     async def write_down(self) -> None:
         """Write, show and start, batch by batch, for ever."""
         while True:
-            effects = list(await self._batches.get())
+            batches = [await self._batches.get()]
             while not self._batches.empty():  # one fsync serves whatever piled up meanwhile
-                effects += self._batches.get_nowait()
-            await self._carry_out(effects)
+                batches.append(self._batches.get_nowait())
+            effects = [effect for batch, _ in batches for effect in batch]
+            error = await self._carry_out(effects)
+            for _, written in batches:
+                _answer(written, error)
 
-    async def _carry_out(self, effects: Sequence[Effect]) -> None:
+    async def _carry_out(self, effects: Sequence[Effect]) -> JournalError | None:
+        """Carry `effects` out; return what kept them from being written, if anything did."""
         try:
             entries = await asyncio.to_thread(self._memory.keep, effects)
         except JournalError as error:
@@ -93,7 +119,7 @@ class Engine:
                 _log.error("journal_lost", error=str(error))
             self._journal_works = False
             self._give_up(effects, f"the journal can't be written: {error}")
-            return
+            return error
         if not self._journal_works:
             _log.info("journal_recovered")
             self._journal_works = True
@@ -103,6 +129,7 @@ class Engine:
         for effect in effects:
             if isinstance(effect, Perform):
                 spawn(self._act(effect.action), f"action {effect.action.id}")
+        return None
 
     async def _act(self, action: Action) -> None:
         try:
@@ -118,3 +145,12 @@ class Engine:
             if isinstance(effect, Perform):
                 ended = ActionEnded(effect.action.id, Result.NOT_SENT, why)
                 asyncio.get_running_loop().call_later(TICK_S, self.tell, ended)
+
+
+def _answer(written: asyncio.Future[None] | None, error: Exception | None) -> None:
+    if written is None or written.done():
+        return
+    if error is None:
+        written.set_result(None)
+    else:
+        written.set_exception(error)

@@ -41,10 +41,14 @@ class Memory:
         self._boot_id = clock.boot_id()
 
     def keep(self, effects: Sequence[Effect]) -> list[Mapping[str, Any]]:
-        """Write down what `effects` say, durably; return the new timeline entries.
+        """Write down what `effects` say, durably and all or nothing; return the timeline entries.
 
         Raises `JournalError` when it can't.
         """
+        with self._journal.database.transaction():
+            return self._keep(effects)
+
+    def _keep(self, effects: Sequence[Effect]) -> list[Mapping[str, Any]]:
         for effect in effects:
             match effect:
                 case Save(kept, key, record):

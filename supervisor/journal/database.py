@@ -59,8 +59,14 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing; when this block has ended without an error, it is on disk."""
+        """All or nothing; when this block has ended without an error, it is on disk.
+
+        One inside another belongs to the outer one.
+        """
         with self._turn:
+            if self._connection.in_transaction:
+                yield self._connection
+                return
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 try:
@@ -100,12 +106,16 @@ def _connect(path: Path) -> sqlite3.Connection:
     )
     connection.row_factory = sqlite3.Row
     try:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.Error:
         connection.close()
         raise
+    if mode != "wal":
+        connection.close()
+        raise JournalError(path, "its file system can't do write-ahead logging; use a local disk")
     if verdict != "ok":
         connection.close()
         raise JournalError(path, f"damaged ({verdict}); {_ADVICE}")

@@ -37,6 +37,13 @@ def test_role_gives_the_units(role: str, units: str) -> None:
     assert _parse("--role", role).units == tuple(units.split())
 
 
+def test_only_the_master_watches_the_kubernetes_api() -> None:
+    """Its own, unless told another or none."""
+    assert _parse("--role", "master").k3s_server == "https://127.0.0.1:6443"
+    assert _parse("--role", "login").k3s_server == ""
+    assert _parse("--role", "master", "--k3s-server", "").k3s_server == ""
+
+
 def test_everything_can_be_set() -> None:
     """Every flag reaches its setting."""
     settings = _parse(
@@ -45,6 +52,9 @@ def test_everything_can_be_set() -> None:
         *("--path.rootfs", "/c", "--path.run", "/d", "--systemctl", "sh 'my ctl' x"),
         *("--units", "a,b.socket", "--mounts", "/,/srv", "--clock-threshold", "2"),
         *("--no-detector", "clock_sync", "--no-detector", "units"),
+        *("--timezone", "Europe/Amsterdam", "--boot-history", "/e", "--path.kmsg", "/f"),
+        *("--k3s-server", "https://192.168.2.2:6443/", "--k3s-credentials", "/g"),
+        *("--peers", "192.168.2.0/24,fd00::/64"),
     )
     assert settings == Settings(
         node="yellow1",
@@ -62,6 +72,12 @@ def test_everything_can_be_set() -> None:
         mounts=("/", "/srv"),
         clock_threshold_s=2.0,
         without=frozenset({"clock_sync", "units"}),
+        timezone="Europe/Amsterdam",
+        boot_history=Path("/e"),
+        kmsg=Path("/f"),
+        k3s_server="https://192.168.2.2:6443",
+        k3s_credentials=Path("/g"),
+        peers=("192.168.2.0/24", "fd00::/64"),
     )
 
 
@@ -86,6 +102,10 @@ def test_everything_can_be_set() -> None:
         (["--mounts", "srv"], "--mounts: expected absolute paths, found 'srv'"),
         (["--systemctl", "'open"], "--systemctl: expected a command"),
         (["--no-detector", "weather"], "--no-detector: invalid choice: 'weather'"),
+        (["--timezone", "../etc/passwd"], "--timezone: expected a time zone"),
+        (["--k3s-server", "https://master:6443"], "--k3s-server: expected https://ADDRESS:PORT"),
+        (["--k3s-server", "http://192.168.2.2:6443"], "--k3s-server: expected https://"),
+        (["--peers", "192.168.2.1/24"], "--peers: expected networks, found '192.168.2.1/24'"),
         (["--nod", "x"], "unrecognized arguments: --nod"),
     ],
 )

@@ -36,6 +36,11 @@ def look(ward: Ward, outcomes: list[str], start: float = 50.0) -> float:
         (["silent", "silent", "banner"], "hung", Truth.FALSE),
         (["reset", "refused"], "ssh_refused", Truth.TRUE),
         (["reset", "nothing"], "ssh_refused", Truth.UNKNOWN),
+        (["reset", "refused", "nothing"], "ssh_refused", Truth.TRUE),
+        (["reset", "refused", "nothing", "nothing"], "ssh_refused", Truth.UNKNOWN),
+        (["nothing", "nothing"], "hung", Truth.TRUE),
+        (["banner", "nothing", "nothing"], "hung", Truth.TRUE),
+        (["banner", "banner", "nothing"], "agent_down", Truth.TRUE),
         (["banner", "banner"], "agent_down", Truth.TRUE),
         (["silent", "gibberish", "silent"], "hung", Truth.TRUE),
     ],
@@ -114,3 +119,12 @@ def test_reports_go_stale() -> None:
     assert ward[NODE].status("root_read_only") is Truth.TRUE
     ward.refresh(20.0)
     assert ward[NODE].status("root_read_only") is Truth.UNKNOWN
+
+
+def test_one_lost_answer_restarts_no_hold() -> None:
+    """On a lossy path a refusal stays true since the same instant."""
+    ward = lost()
+    look(ward, ["refused", "refused"])
+    since = ward[NODE].conditions["ssh_refused"].since
+    look(ward, ["nothing", "refused", "nothing", "reset"], start=56.0)
+    assert ward[NODE].conditions["ssh_refused"].since == since

@@ -94,8 +94,11 @@ class Container:
 
 
 @contextmanager
-def booted(log: Path) -> Iterator[Container]:
-    """Boot one, and take it away again. What its console says goes to `log`."""
+def booted(log: Path, *bound: Path) -> Iterator[Container]:
+    """Boot one, and take it away again. What its console says goes to `log`.
+
+    Folders in `bound` are there too, at the same paths, read-only.
+    """
     tree = _tree()
     name = f"pimedic-test-{os.getpid()}-{time.monotonic_ns() % 10**6}"
     groups = [] if SYSTEMD_RUNS else _cgroups(name)
@@ -107,6 +110,7 @@ def booted(log: Path) -> Iterator[Container]:
                 *("systemd-nspawn", "--quiet", "--boot", f"--directory={tree}"),
                 *("--volatile=overlay", "--private-network", f"--machine={name}"),
                 *("--register=no", "--console=read-only"),
+                *(f"--bind-ro={folder}" for folder in bound),
                 *([] if SYSTEMD_RUNS else ["--keep-unit"]),
             ],
             stdin=subprocess.DEVNULL,

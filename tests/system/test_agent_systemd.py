@@ -3,6 +3,7 @@
 import asyncio
 import re
 import shutil
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -300,6 +301,52 @@ def _wait_for(log: Path, text: str) -> str:
         assert boottime() < until, said[-2000:]
         time.sleep(0.05)
     return said
+
+
+OWN_PYTHON = Path(sys.base_prefix) != Path("/usr")
+
+
+@pytest.mark.skipif(not OWN_PYTHON, reason="needs an interpreter that isn't in /usr, to lend it")
+def test_hardened_unit_runs_and_acts_alone(tmp_path: Path) -> None:
+    """Under its own unit file the agent gets ready, and can do what it may do.
+
+    Its supervisor is silent and it may restart units: it sees the failure and mends it, through
+    the bus, with all that the unit forbids forbidden.
+    """
+    prefixes = (REPOSITORY, Path(sys.prefix), Path(sys.base_prefix))
+    with booted(tmp_path / "console.log", *dict.fromkeys(prefixes)) as container:
+        _configure(container)
+        container.unit(VICTIM, "ExecStart=/bin/sleep 100000")
+        container.run("systemctl", "start", VICTIM)
+        container.run("systemctl", "start", UNIT.name)
+        before = container.show(VICTIM, "InvocationID")
+        container.run("systemctl", "kill", "--signal=KILL", VICTIM)
+        until = boottime() + 30
+        while container.show(VICTIM, "ActiveState") != "active" and boottime() < until:
+            time.sleep(0.1)
+        log = container.run("journalctl", "--no-pager", f"--unit={UNIT.name}")
+        assert container.show(VICTIM, "InvocationID") != before, log
+        assert "acting_alone" in log
+        assert '"detector": "units"' not in log, "the one that matters here never failed"
+        assert container.show(UNIT.name, "NRestarts") == "0"
+        container.run("systemctl", "stop", UNIT.name)
+        assert container.show(UNIT.name, "Result") == "success"
+
+
+def _configure(container: Container) -> None:
+    """Install this very agent, with a key and flags."""
+    opt, etc = container.root / "opt", container.root / "etc/pimedic"
+    opt.mkdir(exist_ok=True)
+    (opt / "pimedic").symlink_to(sys.prefix)
+    etc.mkdir()
+    key = etc / "node.key"
+    key.write_text("00" * 32)
+    key.chmod(0o600)
+    flags = "--node yellow1 --role worker --supervisor http://127.0.0.1:1 --units victim"
+    alone = "--autonomy restart-units --autonomy-after 1"
+    (etc / "agent.env").write_text(f"PIMEDIC_AGENT_FLAGS={flags} {alone}\n")
+    shutil.copy(UNIT, container.root / "etc/systemd/system" / UNIT.name)
+    container.run("systemctl", "daemon-reload")
 
 
 def _install(container: Container) -> str:

@@ -1,9 +1,12 @@
 """kill -9 of the supervisor at every instant of a power cycle: the port is always on again.
 
 `lab.crash.power` lists the instants by tracing, and dies at each of them: every line of the
-power package and of the journal that runs from the first line of `PowerService.cycle` to its
-last, by every path that leads there, and anew whenever the journal or the switch has changed.
-Only the same line, by the same path, with nothing changed outside, is taken as one instant.
+power package and of the journal that runs between the port's off and its on, and anew whenever
+the journal or the switch has changed. Only the same line with nothing changed outside is taken
+as one instant: recovery knows nothing but the outside.
+
+With PIMEDIC_EXHAUSTIVE=1 the whole cycle counts, from the first line of `PowerService.cycle` to
+its last, and each path that leads to a line: thousands of deaths, half an hour.
 
 It needs a process of its own, because it forks.
 """
@@ -23,7 +26,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MEMORY = Path("/dev/shm")
 LANES = 4 * (os.cpu_count() or 1)
-pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
+EXHAUSTIVE = bool(os.environ.get("PIMEDIC_EXHAUSTIVE"))
+pytestmark = [pytest.mark.system, pytest.mark.timeout(4000 if EXHAUSTIVE else 400)]
 
 
 @pytest.fixture
@@ -41,7 +45,7 @@ def run(place: Path, mode: str, *options: str) -> dict[str, Any]:
     """Run the enumeration; return what it found."""
     ran = subprocess.run(
         [sys.executable, "-m", "lab.crash.power", mode, str(place / mode), *options],
-        cwd=ROOT, capture_output=True, text=True, timeout=1100, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=3600, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr[-4000:]
     found: dict[str, Any] = json.loads(ran.stdout)
@@ -55,14 +59,17 @@ def test_no_death_leaves_a_port_off(place: Path, mode: str) -> None:
     `two_steps` is a driver that can't leave the cycle to the switch: nobody but the next
     supervisor will switch that port on.
     """
-    found = run(place, mode, "--lanes", str(LANES))
+    how = () if EXHAUSTIVE else ("--by-line", "--dry-runs", "2")
+    found = run(place, mode, "--lanes", str(LANES), *how)
     assert found["failures"] == []
     assert found["unreached"] == []
     assert found["killed"] + found["killed_nearby"] == found["instants"]
-    assert found["instants"] > 1000
+    assert found["instants"] > (1000 if EXHAUSTIVE else 200)
     # Deaths fell into each state of the intent, and into each state of the port.
-    assert {"planned", "sending", "sent"} <= found["by_state"].keys()
-    assert {"0", "1", "2"} <= found["by_power"].keys()
+    assert ({"planned", "sending", "sent"} if EXHAUSTIVE else {"sending"}) <= found[
+        "by_state"
+    ].keys()
+    assert ({"0", "1", "2"} if EXHAUSTIVE else {"1", "2"}) <= found["by_power"].keys()
 
 
 def test_without_reconciliation_the_port_stays_off(place: Path) -> None:
