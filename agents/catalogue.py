@@ -90,7 +90,7 @@ def treatments(settings: Settings, systemctl: Systemctl) -> dict[str, Treatment]
         LookAtPeer(settings.peers, settings.bind),
     ]
     if settings.bus:
-        every += [SetTimeSync(settings.bus), AgentReboot(settings.bus)]
+        every += [SetTimeSync(settings.bus, settings.timezone), AgentReboot(settings.bus)]
     if settings.allow_sysrq:
         every.append(Sysrq(settings.procfs))
     return {treatment.name: treatment for treatment in every}

@@ -1,4 +1,4 @@
-"""`fix_kernel_image`: make /boot/vmlinuz-* readable again (FOE 2.4).
+"""`fix_kernel_image`: make /boot/vmlinuz* readable again (FOE 2.4).
 
 An image of mode 0600 can't be served to a netbooting Pi, and the tools that copy it fail.
 Only plain files that lie in /boot itself are touched: each is opened without following links.
@@ -13,7 +13,7 @@ from pathlib import Path
 from agents.lane import Lane
 from agents.treatment import TreatmentError
 
-_PREFIX = "vmlinuz-"
+_PREFIX = "vmlinuz"
 _READABLE = 0o644
 _MOST_NAMED = 5
 

@@ -4,8 +4,9 @@ A file system that turned read-only because of errors must be checked first: wri
 the damage worse. What speaks of errors, each alone a reason to refuse:
 - `emergency_ro` among the superblock's options (kernel 6.13 and later), `shutdown`;
 - a superblock that is `ro` under a mount that is `rw`: what older kernels show for the same;
-- ext4's errors_count, which survives reboots until e2fsck clears it. [T] after
-  `mount -o remount,rw` of such a file system ext4 accepts, and goes on with the damage.
+- ext4's errors_count, which survives reboots until e2fsck clears it. [T] kernel 6.18: after an
+  error with errors=continue a remount to ro and back to rw is accepted, and the damage goes
+  on; under `emergency_ro` the kernel itself refuses every remount.
 
 mount(2) with MS_REMOUNT sets *every* flag of the mount, so those that it has are given again.
 The proof is a written and synced file without a name.

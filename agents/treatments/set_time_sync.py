@@ -23,24 +23,25 @@ _POLL_S = 0.1
 
 
 class SetTimeSync:
-    """Argument `timezone`, by default Europe/Athens."""
+    """Argument `timezone`, by default the one this node must keep, or Europe/Athens."""
 
     name = "set_time_sync"
     needs_root = True
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, timezone: str = "") -> None:
         self._address = address
+        self._timezone = timezone or DEFAULT_ZONE
 
     def refusal(self, arguments: Mapping[str, str]) -> str:
         """Allow at most the name of a time zone."""
         if set(arguments) - {"timezone"}:
             return "expected at most one argument: timezone"
-        zone = arguments.get("timezone", DEFAULT_ZONE)
+        zone = arguments.get("timezone", self._timezone)
         return "" if _ZONE.fullmatch(zone) else f"{zone!r} is no name of a time zone"
 
     async def carry_out(self, arguments: Mapping[str, str], deadline_s: float) -> str:
         """Set what isn't set already, then read both back."""
-        zone, until = arguments.get("timezone", DEFAULT_ZONE), boottime() + deadline_s
+        zone, until = arguments.get("timezone", self._timezone), boottime() + deadline_s
         try:
             async with connected(self._address) as bus:
                 await ping(bus, min(_PING_S, deadline_s))  # it starts timedated, which may be off

@@ -119,3 +119,27 @@ def test_mistakes_get_one_line(
     assert stopped.value.code == 2
     assert complaint in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "bus"),
+    [
+        (["--bus", "none"], ""),
+        (["--bus", "unix:path=/run/x"], "unix:path=/run/x"),
+        (["--systemctl", "sh stand-in"], ""),
+        (["--systemctl", "sh stand-in", "--bus", "unix:abstract=x"], "unix:abstract=x"),
+    ],
+)
+def test_how_systemd_is_reached(given: list[str], bus: str) -> None:
+    """By the bus that was named; a systemctl that was named is meant to be used."""
+    needed = ["--node", "n", "--role", "worker", "--supervisor", "http://127.0.0.1:1"]
+    assert settings_from(Parser().parse_args([*needed, *given])).bus == bus
+
+
+@pytest.mark.parametrize("given", [["--bus", "tcp:host=x"], ["--bus", ""], ["--autonomy", "all"]])
+def test_strange_buses_and_liberties_are_mistakes(given: list[str]) -> None:
+    """One line and status 2."""
+    needed = ["--node", "n", "--role", "worker", "--supervisor", "http://127.0.0.1:1"]
+    with pytest.raises(SystemExit) as ended:
+        Parser().parse_args([*needed, *given])
+    assert ended.value.code == 2

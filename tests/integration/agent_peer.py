@@ -23,6 +23,7 @@ from common.wire import (
     CommandResult,
     Heartbeat,
     Reply,
+    Witnessed,
 )
 
 MASTER_KEY = bytes(range(32))
@@ -54,6 +55,7 @@ class Peer:
         self.commands: dict[str, Command] = {}
         self.results: list[CommandResult] = []
         self.acknowledges = True
+        self.journal: list[Witnessed] = []
         self.tamper: Callable[[Answer], Answer | None] = lambda answer: answer
         self.silent = False
         self._keys = NodeKeys.derive(MASTER_KEY, NODE)
@@ -149,6 +151,7 @@ class Peer:
 
     def _reply(self, beat: Heartbeat, received: int) -> Reply:
         self.results += beat.results
+        self.journal += beat.journal
         ahead = round(self.ahead_s * 1e9)
         done = {result.id for result in self.results}
         return Reply(
@@ -157,6 +160,9 @@ class Peer:
             interval_s=self.interval_s,
             commands=tuple(c for c in self.commands.values() if c.id not in done),
             acknowledged=tuple(r.id for r in beat.results) if self.acknowledges else (),
+            journal_acknowledged=(
+                beat.journal[-1].sequence if beat.journal and self.acknowledges else None
+            ),
         )
 
 

@@ -24,6 +24,10 @@ def _pressed(trigger: Path) -> str:
     return trigger.read_text()
 
 
+def _moved_away(trigger: Path) -> Path:
+    return trigger.rename(trigger.with_name("gone"))
+
+
 async def test_syncs_remounts_then_boots(trigger: Path) -> None:
     """The keys are s, u, b in this order; the answer comes before the b."""
     said = await Sysrq(trigger.parent, pause_s=0.05).carry_out({}, 5)
