@@ -106,15 +106,18 @@ class RestarterByProgram:
         return self._proof(unit, before, until)
 
     def _proof(self, unit: str, before: Unit, until: float) -> str:
+        after: Unit | None = None
         while True:
             try:
                 after = self._look(unit, until)
-            except ProgramError as error:
-                raise TreatmentError(f"{unit} was restarted, but not proven: {error}") from None
+            except (ProgramError, TreatmentError) as error:
+                # A look cut off by the deadline tells less than the one before it.
+                why = _unproven(unit, before, after) if after else f"not proven: {error}"
+                raise TreatmentError(f"{unit} was restarted, but {why}") from None
             if after.active == "active" and after.invocation not in {"", before.invocation}:
                 return f"{unit} is active, invocation {after.invocation}"
             if boottime() + _POLL_S >= until:
-                raise TreatmentError(_unproven(unit, before, after))
+                raise TreatmentError(f"{unit} was restarted, but {_unproven(unit, before, after)}")
             time.sleep(_POLL_S)
 
     def _look(self, unit: str, until: float) -> Unit:

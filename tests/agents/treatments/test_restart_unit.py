@@ -40,7 +40,7 @@ async def test_restart_without_a_new_invocation_is_no_success(tmp_path: Path) ->
     script = tmp_path / "systemctl"
     script.write_text("[ $1 != show ] || printf 'ActiveState=active\\nInvocationID=old\\n'\n")
     with pytest.raises(TreatmentError, match="its invocation is the old one"):
-        await _treatment("sh", str(script)).carry_out({"unit": "ssh"}, 0.8)
+        await _treatment("sh", str(script)).carry_out({"unit": "ssh"}, 3)
 
 
 async def test_unit_that_dies_again_is_no_success(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ async def test_unit_that_dies_again_is_no_success(tmp_path: Path) -> None:
         "[ $1 != show ] || { printf 'ActiveState=failed\\nInvocationID='; date +%N; }\n"
     )
     with pytest.raises(TreatmentError, match=r"ssh\.service is failed; its invocation is new"):
-        await _treatment("sh", str(script)).carry_out({"unit": "ssh"}, 0.8)
+        await _treatment("sh", str(script)).carry_out({"unit": "ssh"}, 3)
 
 
 async def test_missing_systemctl_is_explained() -> None:
