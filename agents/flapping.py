@@ -13,16 +13,19 @@ from agents.systemctl import Unit
 FLAPS = 4
 WINDOW_S = 300.0
 CALM_S = 30.0
+_KEPT = 64
 _CALM_GAPS = 3.0  # a unit that falls each 20 s is well after a minute
 
 
 @dataclass(slots=True)
 class _Life:
-    invocation: str
-    restarts: int
-    starts: deque[float] = field(default_factory=lambda: deque(maxlen=64))
+    known: deque[str]
+    """Invocations we know of: a look that was under way when an event came tells of older ones."""
+    first_restarts: int
+    last_restarts: int
+    starts: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
     counted: int = 0
-    """Starts noted since the last look that read `restarts`."""
+    """Starts noted since `first_restarts` was read."""
 
 
 class Flapping:
@@ -34,9 +37,9 @@ class Flapping:
     def started(self, unit: str, invocation: str, now: float) -> None:
         """An event said that `unit` has a new invocation; saying it twice changes nothing."""
         life = self._lives.get(unit)
-        if life is None or not invocation or invocation == life.invocation:
+        if life is None or not invocation or invocation in life.known:
             return
-        life.invocation = invocation
+        life.known.append(invocation)
         life.starts.append(now)
         life.counted += 1
 
@@ -44,13 +47,16 @@ class Flapping:
         """Take a look's word too: it knows of starts whose events didn't reach us."""
         life = self._lives.get(unit.name)
         if life is None:
-            self._lives[unit.name] = _Life(unit.invocation, unit.restarts)
+            known = deque([unit.invocation], maxlen=_KEPT)
+            self._lives[unit.name] = _Life(known, unit.restarts, unit.restarts)
             return
         self.started(unit.name, unit.invocation, now)
-        missed = unit.restarts - life.restarts - life.counted
-        for _ in range(min(missed, life.starts.maxlen or 0)):
-            life.starts.append(now)
-        life.restarts, life.counted = unit.restarts, 0
+        if unit.restarts < life.last_restarts:  # reset-failed: the count begins anew
+            life.first_restarts, life.counted = unit.restarts, 0
+        life.last_restarts = unit.restarts
+        missed = max(0, unit.restarts - life.first_restarts - life.counted)
+        life.counted += missed
+        life.starts.extend([now] * min(missed, _KEPT))
 
     def verdict(self, unit: str, now: float) -> str:
         """Say how `unit` flaps, or nothing if it doesn't."""

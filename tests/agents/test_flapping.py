@@ -43,6 +43,18 @@ def test_the_same_start_counts_once() -> None:
     assert not flapping.verdict("k3s.service", 30.0)
 
 
+def test_look_overtaken_by_an_event_counts_nothing_twice() -> None:
+    """A look that was under way when the unit started anew still tells of its old invocation."""
+    flapping = _flapping()
+    for number in range(1, FLAPS):
+        flapping.started("k3s.service", f"{number}", float(number))
+        flapping.looked(_unit(f"{number - 1}", restarts=number - 1), float(number))
+        flapping.looked(_unit(f"{number}", restarts=number), float(number))
+    assert not flapping.verdict("k3s.service", 5.0)
+    flapping.started("k3s.service", "last", 6.0)
+    assert flapping.verdict("k3s.service", 6.0).startswith(f"flapping: {FLAPS} starts")
+
+
 def test_starts_whose_events_were_lost_are_counted() -> None:
     """NRestarts grew by more than we were told of."""
     flapping = _flapping(10.0)
