@@ -63,6 +63,11 @@ EXPLAINED: list[tuple[str, Ill, dict[str, str]]] = [
         dict.fromkeys(NETBOOTED, "pi_login"),
     ),
     (
+        "stalled mounts behind a login whose ssh resets",
+        {"pi_login": ("ssh_refused",), **dict.fromkeys(NETBOOTED, ("nfs_stalled",))},
+        dict.fromkeys(NETBOOTED, "pi_login"),
+    ),
+    (
         "the chain ends at login, not at the master it took along",
         {"pi_login": HUNG, "mlops_master": HUNG, "green4": (*HUNG, "k3s_node_not_ready")},
         {"mlops_master": "pi_login", "green4": "pi_login"},
