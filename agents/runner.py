@@ -152,11 +152,13 @@ class Runner:
 
 
 async def _rung(bell: asyncio.Event, at_least_s: float, at_most_s: float) -> None:
-    """Wait until `bell` rings, within these bounds."""
-    await asyncio.sleep(at_least_s)
+    """Wait until `bell` rings, within these bounds. Waking up costs: once, unless it rings."""
+    begun = boottime()
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(at_most_s - at_least_s):
+        async with asyncio.timeout(at_most_s):
             await bell.wait()
+    if (early_s := begun + at_least_s - boottime()) > 0:
+        await asyncio.sleep(early_s)
 
 
 async def _watched(detector: Watcher, look_now: Callable[[], None]) -> str:

@@ -39,6 +39,7 @@ from common.wire import WireObservation
 
 KIND = "nfs_stalled"
 WAITS_S = 4.0
+_PERIOD_S, _IDLE_PERIOD_S = 2.0, 10.0  # with NFS mounts, and without
 _MOVED_WITHIN_S = 3.0
 _MOST_MOUNTS = 16  # so as many servers at most
 
@@ -87,7 +88,7 @@ class NfsStall:
 
     name = "nfs_stall"
     kinds = (KIND,)
-    period_s = 2.0
+    period_s = _PERIOD_S
     deadline_s = 2.0
 
     def __init__(self, procfs: Path, bind: str = "") -> None:
@@ -103,6 +104,7 @@ class NfsStall:
         """Read both tables in a thread; judge what they and the servers say."""
         mounts, counters = await in_thread(self._read, "read NFS counters")
         now = boottime()
+        self.period_s = _PERIOD_S if mounts else _IDLE_PERIOD_S
         servers = frozenset(mount.server for mount in mounts if mount.server)
         if servers != self._servers:
             self._servers = servers
