@@ -27,6 +27,7 @@ from common.wire import WireObservation
 
 _log = structlog.get_logger(__name__)
 _EXPECTED = (DetectorError, ProgramError, OSError)  # these explain themselves without a traceback
+_EARLY_S = 0.001  # a timer may fire early: that look was the one due
 _LEAST_GAP_S = 0.05  # between looks: a storm of events must not become a storm of looks
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 
@@ -76,8 +77,9 @@ class Runner:
             bell.clear()  # what rings from here on may be too late for this look
             await self.look(detector)
             now = boottime()
-            if now >= due:  # skip what was missed, but stay on the grid
-                due += detector.period_s * (1 + (now - due) // detector.period_s)
+            if now >= due - _EARLY_S:
+                missed = max(0.0, now - due) // detector.period_s
+                due += detector.period_s * (1 + missed)  # skipped, but it stays on the grid
             self._next_turn_by[detector.name] = due  # a look may have changed the period
             await _rung(bell, min(_LEAST_GAP_S, due - now), due - now)
 

@@ -9,13 +9,16 @@ import asyncio
 import selectors
 import threading
 import time
-from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common import clock
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _STANDSTILL_S = 0.001  # real seconds, at most, until it is looked again
+_LATE_S = 1e-6  # as real timers are: one that fired early would fire again at the same instant
 HANGING = "hangs"
 """Threads with this word in their names are never waited for."""
 
@@ -56,7 +59,7 @@ class _Jumping(selectors.EpollSelector):
             return ready
         if timeout is None or self._virtual.stands_still():
             return super().select(_STANDSTILL_S)
-        self._virtual.now += timeout
+        self._virtual.now += timeout + _LATE_S
         return []
 
 
