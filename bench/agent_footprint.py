@@ -4,8 +4,9 @@
 
 The agent beats each second with all its detectors against a supervisor and a systemd stand-in in
 a process of their own (`bench.idle_node`), and is scraped every 15 s as the exporter is. The
-*floor* is a Python that has imported the third-party libraries that the agent imports, and does
-nothing. `rich`, which a node doesn't have, is hidden from both. Prints a Markdown table.
+*floor* is a Python that has imported every third-party module that the agent has imported, and does
+nothing: pydantic, for one, imports most of itself only when it is used. `rich`, which a node
+doesn't have, is hidden from both. Prints a Markdown table.
 """
 
 import argparse
@@ -31,10 +32,19 @@ _SETTLE_S = 10.0
 _SCRAPE_S = 15.0
 _LIBRARIES = ("aiohttp", "dbus_fast", "prometheus_client", "pydantic", "structlog")
 _AS_ON_A_NODE = "import sys; sys.modules['rich'] = None\n"
-_FLOOR = (
-    "import asyncio, time, aiohttp.web, dbus_fast.aio, prometheus_client, pydantic, structlog\n"
-    "time.sleep(1e9)"
-)
+_MODULES = """
+import agents.main, dbus_fast.aio
+for name in list(sys.modules):
+    if sys.modules[name] and name.partition(".")[0] not in {*sys.stdlib_module_names, *OURS}:
+        print(name)
+"""
+_FLOOR = """
+import contextlib, importlib, time
+for name in MODULES:
+    with contextlib.suppress(ImportError):  # parts of one that are no modules of their own
+        importlib.import_module(name)
+time.sleep(1e9)
+"""
 _AGENT = "from agents.main import main; sys.exit(main())"
 _MONITRC = """\
 set daemon 5
@@ -129,7 +139,11 @@ def _agent(folder: Path, stack: contextlib.ExitStack, port: int, flags: list[str
 
 def _floor(stack: contextlib.ExitStack) -> _Started:
     versions = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
-    process = _start(stack, [sys.executable, "-c", _AS_ON_A_NODE + _FLOOR])
+    ours = "OURS = {'agents', 'common', '__main__'}\n"
+    asked = [sys.executable, "-c", _AS_ON_A_NODE + ours + _MODULES]
+    named = subprocess.run(asked, capture_output=True, text=True, check=True, cwd=_ROOT)
+    modules = f"MODULES = {named.stdout.split()!r}\n"
+    process = _start(stack, [sys.executable, "-c", modules + _AS_ON_A_NODE + _FLOOR])
     python = ".".join(map(str, sys.version_info[:3]))
     return _Started("floor: its libraries alone", f"Python {python}, {versions}", process.pid)
 
