@@ -47,6 +47,8 @@ def node_json(node: NodeStatus) -> dict[str, Any]:
         "incident": node.incident,
         "port_power": node.port_power,
         "watts": node.watts,
+        "link": node.link,
+        "evidence": list(node.evidence),
     }
 
 

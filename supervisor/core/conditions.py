@@ -15,7 +15,6 @@ from common.topology import Cluster
 from supervisor.core.liveness import (
     Beats,
     Evidence,
-    Power,
     Signs,
     Ssh,
     Verdict,
@@ -27,22 +26,26 @@ from supervisor.core.liveness import (
     understood,
 )
 from supervisor.core.policy import Policy
+from supervisor.core.port_words import port_line
+from supervisor.core.ports import WITHOUT_POWER, Link, Power
 
 FORGET_S = 900.0
 NEVER = float("-inf")
 SWITCH = "switch"  # the switch is watched like a node of this name
 
-# Verdict -> the condition that says so.
-_VERDICT_KINDS = {
-    Verdict.AGENT_DOWN: "agent_down",
-    Verdict.HUNG: "hung",
-    Verdict.UNPOWERED: "unpowered",
-    Verdict.UNREACHABLE: "unreachable",
+# Condition -> the verdicts that it says.
+_VERDICT_KINDS: Mapping[str, frozenset[Verdict]] = {
+    "agent_down": frozenset({Verdict.AGENT_DOWN}),
+    "hung": frozenset({Verdict.HUNG}),
+    "unpowered": frozenset({Verdict.UNPOWERED, Verdict.UNDETECTED}),
+    "unreachable": frozenset({Verdict.UNREACHABLE}),
+    "boot_loop": frozenset({Verdict.BOOT_LOOP}),
 }
 OURS_TO_SAY = frozenset(
-    {*_VERDICT_KINDS.values(), "heartbeat_lost", "ssh_refused", "port_disabled"}
-)
-"""Drawn from our own senses: a node that speaks can't say that it is silent."""
+    {*_VERDICT_KINDS, "heartbeat_lost", "ssh_refused", "port_disabled", "port_mismatch"}
+) - {"boot_loop"}
+"""Drawn from our own senses: a node that speaks can't say that it is silent.
+It can tell how often it booted lately, and then it is believed."""
 _SSH_REFUSALS: Mapping[str, str] = {
     Ssh.RESET: "resets before its banner",
     Ssh.REFUSED: "refuses connections",
@@ -128,6 +131,7 @@ class Ward:
     def __init__(self, cluster: Cluster, policy: Policy, started_at: float) -> None:
         self._policy = policy
         self._started_at = started_at
+        self._ports = {node.name: node.port for node in cluster}
         self.patients = {name: Patient() for name in (*cluster.nodes, SWITCH)}
 
     def __getitem__(self, node: str) -> Patient:
@@ -187,6 +191,8 @@ class Ward:
         vitals, policy = patient.vitals, self._policy
         if patient.signs.beats is not Beats.FRESH or vitals.last_beat is None:
             return NEVER
+        if (port := vitals.probes.get("port")) and port.outcome in WITHOUT_POWER:
+            return NEVER  # the next beat that is due decides
         least = vitals.last_beat + policy.min_patience_beats * vitals.interval_s
         return min([least, *(seen.at + policy.evidence_ttl_s for seen in vitals.probes.values())])
 
@@ -234,8 +240,8 @@ class Ward:
             yield from self._switch_readings(patient, now)
             return
         yield "heartbeat_lost", _heartbeat(patient)
-        for verdict, kind in _VERDICT_KINDS.items():
-            yield kind, self._of_verdict(patient, verdict)
+        for kind, verdicts in _VERDICT_KINDS.items():
+            yield kind, self._of_verdict(name, verdicts, now)
         yield "ssh_refused", self._ssh(patient, now)
         yield "port_disabled", _port_disabled(patient)
         yield from self._reported(patient, now)
@@ -256,14 +262,27 @@ class Ward:
     def _ssh_word(self, patient: Patient, now: float) -> str | None:
         return seen_since(patient.vitals, "ssh_banner", now - self._policy.evidence_ttl_s)
 
-    def _of_verdict(self, patient: Patient, verdict: Verdict) -> Reading:
-        signs, evidence = patient.signs, patient.vitals.probes.get("ssh_banner")
-        if patient.verdict is Verdict.UNKNOWN:
+    def _of_verdict(self, name: str, verdicts: frozenset[Verdict], now: float) -> Reading:
+        patient = self.patients[name]
+        signs, verdict = patient.signs, patient.verdict
+        if verdict is Verdict.UNKNOWN:
             return Reading(Truth.UNKNOWN, "not enough evidence")
-        if patient.verdict is verdict and not self._confirmed(evidence):
+        if verdict in verdicts and not self._sure(patient):
             return Reading(Truth.UNKNOWN, "seen once; looking again")
-        seen = f"beats {signs.beats}, ssh {signs.ssh}, kernel {signs.kernel}, power {signs.power}"
-        return Reading(_truth(patient.verdict is verdict), seen)
+        if verdict is Verdict.ALIVE:
+            return Reading(Truth.FALSE, "beats arrive")
+        seen = port_line(self._ports[name], patient.vitals, signs, verdict, now)
+        return Reading(_truth(verdict in verdicts), seen)
+
+    def _sure(self, patient: Patient) -> bool:
+        """Tell whether one look is enough: a port without power and link is two witnesses."""
+        match patient.verdict:
+            case Verdict.UNPOWERED | Verdict.UNDETECTED if patient.signs.link is Link.DOWN:
+                return True
+            case Verdict.BOOT_LOOP:
+                return True
+            case _:
+                return self._confirmed(patient.vitals.probes.get("ssh_banner"))
 
     def _confirmed(self, evidence: Evidence | None) -> bool:
         return evidence is not None and evidence.streak >= self._policy.confirmations

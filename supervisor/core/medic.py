@@ -37,6 +37,7 @@ from supervisor.core.events import (
     Result,
     Tick,
 )
+from supervisor.core.liveness import is_late
 from supervisor.core.orders import ACTUATOR_GRACE_S
 from supervisor.core.picture import draw
 from supervisor.core.planner import Planner
@@ -104,6 +105,13 @@ class Medic:
     def status(self, now: float) -> Status:
         """Draw the picture as of the last event, with ages as of `now`."""
         return draw(self._situation(now), self._planner, self._tally)
+
+    def is_uneasy(self, now: float) -> bool:
+        """Tell whether it is worth looking closely: somebody fell silent lately, or is treated."""
+        if self._manual or any(i.under_treatment for i in self._planner.incidents.values()):
+            return True
+        vitals = (self._ward[name].vitals for name in self._cluster.nodes)
+        return any(is_late(one, now, self._policy) for one in vitals)
 
     def knows_boot(self, node: str) -> str | None:
         """Return the boot id of a node's latest beat."""

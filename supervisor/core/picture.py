@@ -9,6 +9,7 @@ from supervisor.core.conditions import SWITCH, Patient, phrase
 from supervisor.core.incidents import Incident
 from supervisor.core.liveness import Beats, Verdict
 from supervisor.core.planner import Planner
+from supervisor.core.port_words import evidence
 from supervisor.core.rails import Rail, describe
 from supervisor.core.situation import Situation
 from supervisor.core.status import (
@@ -111,6 +112,8 @@ def _node(node: Node, given: Situation, planner: Planner) -> NodeStatus:
         incident.id if incident else None,
         str(patient.signs.power),
         port.value if port else None,
+        str(patient.signs.link),
+        tuple(evidence(node.port, patient.vitals, patient.signs, patient.verdict, given.now)),
     )
 
 

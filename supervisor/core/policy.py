@@ -12,6 +12,11 @@ class Policy:
     """A heartbeat counts as lost only after at least this many intervals of silence..."""
     max_patience_beats: float = 12.0
     """...and surely after this many, however irregular the arrivals were before."""
+    watch_after_beats: float = 1.2
+    """A node whose beat is so late makes us look at the switch more often: a look costs little,
+    and a power cut says nothing else..."""
+    watch_s: float = 300.0
+    """...for so long: what has been silent for longer isn't news."""
     evidence_ttl_s: float = 12.0
     """Older evidence proves nothing: the condition becomes unknown."""
     port_ttl_s: float = 30.0

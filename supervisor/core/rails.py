@@ -15,7 +15,7 @@ from supervisor.core.conditions import NEVER, SWITCH, phrase
 from supervisor.core.diagnosis import doubtful_upstream, suspects
 from supervisor.core.effects import Treatment
 from supervisor.core.incidents import Incident
-from supervisor.core.liveness import Power
+from supervisor.core.ports import Power
 from supervisor.core.runbooks import Runbook
 from supervisor.core.situation import Situation
 

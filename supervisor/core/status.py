@@ -62,6 +62,9 @@ class NodeStatus:
     incident: str | None = None
     port_power: str = "unknown"
     watts: float | None = None
+    link: str = "unknown"
+    evidence: tuple[str, ...] = ()
+    """What each sense says of it, in sentences; the last is the switch's."""
 
 
 @dataclass(frozen=True, slots=True)

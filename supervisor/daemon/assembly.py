@@ -62,6 +62,12 @@ class Supervisor:
         now = clock.boottime()
         medic = Medic(self._cluster, plan.runbooks, _policy(settings), now, memory.restore(now))
         self._engine = Engine(medic, memory, hands.perform, self._feed.publish)
+        self._switch = SwitchSense(
+            self._power.look,
+            settings.senses.switch_every_s,
+            settings.switch.command_timeout_s,
+            settings.senses.switch_urgent_every_s,
+        )
         self._server = self._make_server(plan, memory)
 
     async def run(self) -> None:
@@ -70,8 +76,6 @@ class Supervisor:
         bind_to = self._settings.supervisor.bind
         ssh = SshBannerSense(senses.ssh_every_s, senses.timeout_s, bind_to)
         reach = ReachSense(senses.reach_every_s, senses.timeout_s, bind_to, senses.icmp)
-        switch_timeout = self._settings.switch.command_timeout_s
-        switch = SwitchSense(self._power.status, senses.switch_every_s, switch_timeout)
         self._say_started()
         try:
             await run_until_one_ends(
@@ -82,7 +86,7 @@ class Supervisor:
                     "power": self._power.run(self._power_story),
                     "sense ssh": ssh.run(nodes, self._tell),
                     "sense reach": reach.run(nodes, self._tell),
-                    "sense switch": switch.run(nodes, self._tell),
+                    "sense switch": self._switch.run(nodes, self._tell),
                 }
             )
         finally:
@@ -107,6 +111,8 @@ class Supervisor:
 
     def _alive(self) -> None:
         """Called at each turn of the loop: the watchdog is fed only while it really turns."""
+        if self._engine.is_uneasy():
+            self._switch.hurry()
         if not self._ready and self._server.started:
             self._ready = True
             sd_notify.notify("READY=1")

@@ -5,7 +5,7 @@ power cycles that the medic orders really revive what can be revived.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -38,6 +38,8 @@ class VirtualNode:
     ssh: str = "banner"
     tcp: str = "open"
     power: str = "on"
+    link: str = ""  # empty: the switch doesn't tell
+    watts: float | None = None
     read_only: bool = False
     back_at: float | None = None
     failed_units: tuple[str, ...] = ()
@@ -74,6 +76,7 @@ class World:
         self.effects: list[tuple[float, Effect]] = []
         self.frozen_until: dict[str, float] = {}
         self.link = True  # the supervisor's own way to everything
+        self.switch = True  # whether the switch answers
         self.results: dict[Treatment, Result] = {}
         self.nodes_without_agent: set[str] = set()
         self.answer = True  # whether actuators report back
@@ -128,16 +131,28 @@ class World:
 
     def probe(self) -> None:
         """Every probe looks at every node once."""
-        away = Truth.FALSE if self.link else Truth.TRUE
+        away = Truth.FALSE if self.link and self.switch else Truth.TRUE
         self.feed(Observed((Observation(Sense.SWITCH, "switch", "switch_unreachable", away),)))
         for node in self.nodes.values():
             looks = {"ssh_banner": node.ssh, "tcp": node.tcp}
             if not self.link:
                 looks = dict.fromkeys(looks, "nothing")
             seen = [Observation(Sense.PROBE, node.name, kind, what) for kind, what in looks.items()]
-            if self.link:
-                seen.append(Observation(Sense.SWITCH, node.name, "port", node.power))
-            self.feed(Observed(tuple(seen)))
+            self.feed(Observed((*seen, *self._port(node))))
+
+    def look_at_switch(self) -> None:
+        """The switch's sense alone looks, as it does every second while somebody is uneasy."""
+        for node in self.nodes.values():
+            self.feed(Observed(tuple(self._port(node))))
+
+    def _port(self, node: VirtualNode) -> Iterator[Observation]:
+        if not self.link or not self.switch:
+            return
+        if node.link:
+            yield Observation(Sense.SWITCH, node.name, "link", node.link)
+        yield Observation(
+            Sense.SWITCH, node.name, "port", node.power, detail="class 4", value=node.watts
+        )
 
     def feed(self, event: Event) -> None:
         """Hand an event to the medic and carry out what it wants, as the daemon would."""

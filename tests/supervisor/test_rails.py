@@ -12,8 +12,9 @@ from supervisor.core.effects import Action, Treatment
 from supervisor.core.events import Override, OverrideKind
 from supervisor.core.incidents import Incident
 from supervisor.core.ledger import Ledger
-from supervisor.core.liveness import Beats, Power, Signs, Verdict
+from supervisor.core.liveness import Beats, Signs, Verdict
 from supervisor.core.policy import Policy
+from supervisor.core.ports import Power
 from supervisor.core.rails import (
     BINDS_PEOPLE,
     ENDS_IN_ESCALATION,

@@ -119,6 +119,8 @@ async def test_json_schema_1(api: Api) -> None:
                 incident="i-7",
                 port_power="on",
                 watts=3.1,
+                link="up",
+                evidence=("port 15: link up, 3.1 W",),
             ),
         ),
         incidents=(INCIDENT,),
@@ -154,6 +156,8 @@ async def test_json_schema_1(api: Api) -> None:
                 "incident": "i-7",
                 "port_power": "on",
                 "watts": 3.1,
+                "link": "up",
+                "evidence": ["port 15: link up, 3.1 W"],
             }
         },
         "incidents": [
