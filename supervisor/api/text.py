@@ -32,7 +32,7 @@ def status_text(status: Status) -> str:
 def status_lines(status: Status) -> list[str]:
     """Return the lines. The first is the whole verdict, however long."""
     lines = [_clean(status.verdict)]
-    lines += [_fit(line) for line in _automation(status)]
+    lines += [part for line in _automation(status) for part in _wrap("", line)]
     for incident in status.incidents:
         lines += ["", *_incident(incident)]
     lines += ["", _row("NODE", "STATE", "LIVENESS", "BEAT", "CONDITIONS (? unknown)")]
@@ -48,6 +48,8 @@ def _automation(status: Status) -> Iterable[str]:
     switch = {Truth.TRUE: "reachable", Truth.FALSE: "UNREACHABLE", Truth.UNKNOWN: "unknown"}
     reachable = switch[status.switch_reachable]
     yield f"automation {word}; switch {reachable}; up {span(status.up_s)}"
+    if (path := status.fence_path) and path.ok is Truth.FALSE:
+        yield f"POWER CAN'T BE RELIED UPON, checked {span(path.age_s)} ago: {path.detail}"
     for override in status.overrides:
         yield _override(override)
     if status.doubt:

@@ -15,6 +15,7 @@ from common.topology import Cluster
 from supervisor.core.liveness import (
     Beats,
     Evidence,
+    FencePath,
     Signs,
     Ssh,
     Verdict,
@@ -27,7 +28,7 @@ from supervisor.core.liveness import (
 )
 from supervisor.core.policy import Policy
 from supervisor.core.port_words import port_line
-from supervisor.core.ports import WITHOUT_POWER, Link, Power
+from supervisor.core.ports import WITHOUT_POWER, Address, Link, Power
 
 FORGET_S = 900.0
 NEVER = float("-inf")
@@ -61,6 +62,8 @@ PHRASES: Mapping[str, str] = {
     "unit_failed": "unit failed",
     "name_unresolvable": "own name unresolvable",
     "port_disabled": "port switched off",
+    "port_mismatch": "behind another port",
+    "fence_path_broken": "way to a power act broken",
 }
 
 
@@ -124,6 +127,17 @@ class Patient:
         known = self.conditions.get(kind)
         return known.status if known else Truth.UNKNOWN
 
+    def truth(self, kind: str, subjects: frozenset[str]) -> Truth:
+        """Return what is held of `kind` as far as `subjects` go; none given: of anything.
+
+        A unit that failed says nothing about another.
+        """
+        known = self.conditions.get(kind)
+        if known is None:
+            return Truth.UNKNOWN
+        others = known.subjects and subjects and subjects.isdisjoint(known.subjects)
+        return Truth.FALSE if known.status is Truth.TRUE and others else known.status
+
 
 class Ward:
     """Every node's vitals and conditions."""
@@ -132,6 +146,7 @@ class Ward:
         self._policy = policy
         self._started_at = started_at
         self._ports = {node.name: node.port for node in cluster}
+        self._ttl_s = {"address": policy.address_ttl_s, "fence_path": policy.fence_ttl_s}
         self.patients = {name: Patient() for name in (*cluster.nodes, SWITCH)}
 
     def __getitem__(self, node: str) -> Patient:
@@ -157,8 +172,16 @@ class Ward:
             known is not None
             and known.outcome == observation.outcome
             and known.streak >= self._policy.confirmations
-            and now - known.at <= self._policy.evidence_ttl_s
+            and known.detail == observation.detail
+            and now - known.at <= self._ttl(observation.kind)
         )
+
+    def _ttl(self, kind: str) -> float:
+        return self._ttl_s.get(kind, self._policy.evidence_ttl_s)
+
+    def _fresh(self, patient: Patient, kind: str, now: float) -> Evidence | None:
+        seen = patient.vitals.probes.get(kind)
+        return seen if seen and now - seen.at <= self._ttl(kind) else None
 
     def forgive(self, nap: float) -> None:
         """We slept for `nap` seconds: nobody is to blame for what we didn't hear meanwhile."""
@@ -194,7 +217,8 @@ class Ward:
         if (port := vitals.probes.get("port")) and port.outcome in WITHOUT_POWER:
             return NEVER  # the next beat that is due decides
         least = vitals.last_beat + policy.min_patience_beats * vitals.interval_s
-        return min([least, *(seen.at + policy.evidence_ttl_s for seen in vitals.probes.values())])
+        ends = (seen.at + self._ttl(kind) for kind, seen in vitals.probes.items())
+        return min([least, *ends])
 
     def _evidence(self, patient: Patient, now: float) -> tuple[object, ...]:
         """Return all that conditions are drawn from, to see whether anything is new."""
@@ -208,7 +232,12 @@ class Ward:
             port and port.outcome,
             self._reports_stand(patient, now) and patient.reports,
             switch and (switch.outcome, now - switch.at <= self._policy.evidence_ttl_s),
+            *(self._told(patient, kind, now) for kind in self._ttl_s),
         )
+
+    def _told(self, patient: Patient, kind: str, now: float) -> tuple[object, ...] | None:
+        seen = self._fresh(patient, kind, now)
+        return (seen.outcome, seen.detail, self._confirmed(seen)) if seen else None
 
     def _reports_stand(self, patient: Patient, now: float) -> bool:
         last = patient.vitals.last_beat
@@ -244,6 +273,8 @@ class Ward:
             yield kind, self._of_verdict(name, verdicts, now)
         yield "ssh_refused", self._ssh(patient, now)
         yield "port_disabled", _port_disabled(patient)
+        if address := self._fresh(patient, "address", now):
+            yield "port_mismatch", self._confirmable(address, Address.ELSEWHERE)
         yield from self._reported(patient, now)
 
     def _ssh(self, patient: Patient, now: float) -> Reading:
@@ -299,9 +330,18 @@ class Ward:
                 yield kind, _joined(reports)
 
     def _switch_readings(self, patient: Patient, now: float) -> Iterator[tuple[str, Reading]]:
-        evidence = patient.vitals.probes.get("switch_unreachable")
-        if evidence and now - evidence.at <= self._policy.evidence_ttl_s:
-            yield "switch_unreachable", Reading(Truth(evidence.outcome), evidence.detail)
+        if away := self._fresh(patient, "switch_unreachable", now):
+            yield "switch_unreachable", Reading(Truth(away.outcome), away.detail)
+        if path := self._fresh(patient, "fence_path", now):
+            yield "fence_path_broken", self._confirmable(path, FencePath.BROKEN)
+
+    def _confirmable(self, seen: Evidence, bad: str) -> Reading:
+        """Read a word that is believed at once when it is good, and at the second time when bad."""
+        if seen.outcome != bad:
+            return Reading(Truth.FALSE, seen.detail)
+        if not self._confirmed(seen):
+            return Reading(Truth.UNKNOWN, f"seen once, looking again: {seen.detail}")
+        return Reading(Truth.TRUE, seen.detail)
 
 
 def _forgettable(condition: Condition, now: float) -> bool:

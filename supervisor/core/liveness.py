@@ -23,6 +23,7 @@ from supervisor.core.policy import Policy
 from supervisor.core.ports import (
     LOOP_WINDOW_S,
     WITHOUT_POWER,
+    Address,
     History,
     Link,
     Power,
@@ -54,6 +55,13 @@ class Beats(StrEnum):
     FRESH = "fresh"
     LOST = "lost"
     AWAITED = "awaited"  # never heard, and it is too early to say
+
+
+class FencePath(StrEnum):
+    """How the check of everything that a power act needs ended."""
+
+    SURE = "sure"
+    BROKEN = "broken"
 
 
 class Ssh(StrEnum):
@@ -157,6 +165,8 @@ _WORDS: Mapping[str, type[StrEnum]] = {
     "ssh_banner": Ssh,
     "port": Power,
     "link": Link,
+    "address": Address,
+    "fence_path": FencePath,
     "switch_unreachable": Truth,
 }
 
@@ -193,6 +203,8 @@ class Vitals:
     port: History = field(default_factory=new_history)
     delivered: bool = False
     """Its port was seen giving power at some time since we watch."""
+    fence_ok_at: float | None = None
+    """Of the switch: when all that a power act needs was last found good."""
 
     def beat(self, now: float, boot_id: str, uptime_s: float, interval_s: float) -> None:
         """Take note of a heartbeat."""
@@ -209,6 +221,8 @@ class Vitals:
         known = self.probes.get(kind)
         if known is not None and at < known.at:
             return  # overtaken on its way by a later look
+        if outcome == FencePath.SURE:
+            self.fence_ok_at = at
         if kind == "port":
             self._port_seen(Power(outcome), at, value)
         streak = 1

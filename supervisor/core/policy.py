@@ -21,6 +21,10 @@ class Policy:
     """Older evidence proves nothing: the condition becomes unknown."""
     port_ttl_s: float = 30.0
     """The same for what the switch says of a port: it is asked less often, and answers slowly."""
+    address_ttl_s: float = 1800.0
+    """The same for where the switch saw a node's address: that is read every few minutes..."""
+    fence_ttl_s: float = 30 * 3600.0
+    """...and for the check of the whole way to a power act, which is made once a day."""
     confirmations: int = 2
     """How many probes in a row must agree before they make a condition true."""
     clear_s: float = 3.0

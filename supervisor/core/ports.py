@@ -33,6 +33,13 @@ class Link(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Address(StrEnum):
+    """Where the switch has lately seen a node's address. Not to have seen it says nothing."""
+
+    HERE = "here"
+    ELSEWHERE = "elsewhere"  # behind another port than the inventory says
+
+
 WITHOUT_POWER = frozenset({Power.OFF, Power.DISABLED})
 
 IDLE_W = 3.0

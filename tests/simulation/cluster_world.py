@@ -12,7 +12,17 @@ from random import Random
 
 from common.inventory import load_cluster
 from common.observations import Observation, Sense, Truth
-from supervisor.core.effects import Action, Effect, Kept, Note, NoteKind, Perform, Save, Treatment
+from supervisor.core.effects import (
+    Action,
+    Actuator,
+    Effect,
+    Kept,
+    Note,
+    NoteKind,
+    Perform,
+    Save,
+    Treatment,
+)
 from supervisor.core.events import ActionEnded, Beat, Event, Observed, Result, Tick
 from supervisor.core.medic import Medic, Restored
 from supervisor.core.policy import Policy
@@ -24,6 +34,11 @@ CLUSTER = load_cluster(CONFIG / "cluster.toml")
 SHIPPED = load_runbooks(CONFIG / "runbooks")
 # Virtual time costs real time: what waits longer than a minute waits a minute here.
 RUNBOOKS = [replace(runbook, hold_s=min(runbook.hold_s, 60.0)) for runbook in SHIPPED]
+CURES = {
+    Treatment.FIX_HOSTS: ("name_unresolvable",),
+    Treatment.SET_TIME_SYNC: ("timezone_wrong", "clock_unsynced"),
+    Treatment.FIX_KERNEL_IMAGE: ("kernel_image_unreadable",),
+}
 NETBOOTED = CLUSTER.dependents("pi_login")
 
 
@@ -43,16 +58,22 @@ class VirtualNode:
     read_only: bool = False
     back_at: float | None = None
     failed_units: tuple[str, ...] = ()
+    mended_units: tuple[str, ...] = ()
+    tells: dict[str, bool] = field(default_factory=dict)
+    """What else its agent reports: condition -> whether it is true."""
 
     def report(self) -> tuple[Observation, ...]:
         outcome = "true" if self.read_only else "false"
         detail = "superblock emergency_ro" if self.read_only else "rw"
         read_only = Observation(Sense.AGENT, self.name, "root_read_only", outcome, "/", detail)
-        units = (
-            Observation(Sense.AGENT, self.name, "unit_failed", "true", unit)
-            for unit in self.failed_units
+        units = dict.fromkeys(self.mended_units, "false")
+        units |= dict.fromkeys(self.failed_units, "true")
+        told = (
+            *(("unit_failed", outcome, unit) for unit, outcome in units.items()),
+            *((kind, str(true).lower(), "") for kind, true in self.tells.items()),
         )
-        return (read_only, *units)
+        others = (Observation(Sense.AGENT, self.name, *one) for one in told)
+        return (read_only, *others)
 
 
 @dataclass
@@ -77,8 +98,9 @@ class World:
         self.frozen_until: dict[str, float] = {}
         self.link = True  # the supervisor's own way to everything
         self.switch = True  # whether the switch answers
-        self.results: dict[Treatment, Result] = {}
+        self.results: dict[Treatment | Actuator, Result] = {}
         self.nodes_without_agent: set[str] = set()
+        self.heals = True  # whether mild treatments work
         self.answer = True  # whether actuators report back
         self.medic = Medic(CLUSTER, self.runbooks, self.policy, self.now)
         self.probe()
@@ -175,9 +197,29 @@ class World:
         installed = node.name not in self.nodes_without_agent
         if action.treatment is Treatment.RESTART_AGENT and node.ssh == "banner" and installed:
             node.beating = True
+        result = self.results.get(
+            action.actuator, self.results.get(action.treatment, self.power_result)
+        )
+        if result is Result.SUCCEEDED and self.heals:
+            self._heal(node, action)
         if self.answer:
-            result = self.results.get(action.treatment, self.power_result)
             self.feed(ActionEnded(action.id, result, "told by the world"))
+
+    def _heal(self, node: VirtualNode, action: Action) -> None:
+        """Do what a mild treatment does when it works."""
+        match action.treatment:
+            case Treatment.RESTART_UNIT:
+                unit = action.arguments["unit"]
+                node.failed_units = tuple(one for one in node.failed_units if one != unit)
+                node.mended_units = (*node.mended_units, unit)
+            case Treatment.REMOUNT_RW:
+                node.read_only = False
+            case Treatment.AGENT_REBOOT | Treatment.REBOOT:
+                self.kill(node.name)
+                node.back_at = self.now + self.boot_s
+            case treatment:
+                for kind in CURES.get(treatment, ()):
+                    node.tells[kind] = False
 
     # --- what befalls nodes -------------------------------------------------------------------
 

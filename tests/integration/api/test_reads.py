@@ -10,6 +10,7 @@ from supervisor.core.events import OverrideKind
 from supervisor.core.liveness import Verdict
 from supervisor.core.status import (
     ConditionStatus,
+    FenceStatus,
     IncidentState,
     IncidentStatus,
     NodeState,
@@ -109,6 +110,7 @@ async def test_json_schema_1(api: Api) -> None:
     api.world.status = a_status(
         healthy=False,
         switch_reachable=Truth.TRUE,
+        fence_path=FenceStatus(Truth.TRUE, "all good", 60.0, 60.0),
         nodes=(
             a_node_status(
                 "pi_login",
@@ -132,6 +134,7 @@ async def test_json_schema_1(api: Api) -> None:
         "verdict": "all 2 nodes are well",
         "up_s": 61.0,
         "doubt": "",
+        "fence_path": {"ok": "true", "detail": "all good", "age_s": 60.0, "ok_age_s": 60.0},
         "switch_reachable": "true",
         "nodes": {
             "pi_login": {
