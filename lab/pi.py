@@ -11,7 +11,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -78,7 +78,8 @@ class Pi:
     def looks(self) -> Appearance:
         """How it meets the world right now."""
         faults = list(self._remembered.values())
-        return appearance(self.state, faults, stalled=self.stalled, usual_watts=self._usual_watts)
+        looks = appearance(self.state, faults, stalled=self.stalled, usual_watts=self._usual_watts)
+        return replace(looks, serves=looks.serves and self.tree.serves_disks())
 
     @property
     def faults(self) -> list[str]:
@@ -222,6 +223,8 @@ class Pi:
                         self._restart_agent()
                     case ["restart", unit] if unit == SSH_UNIT:
                         self._forget("ssh-reset")
+                    case ["restart", _]:
+                        self._settle()
                     case _:
                         pass
 

@@ -31,8 +31,16 @@ pytestmark = [
 # Stands for sudo and systemctl of a Pi: writes down what it was asked.
 SUDO = """\
 #!/bin/sh
-echo "$@" >> {log}
+printf '%s\\n' "$*" >> {log}
 {then}
+"""
+HANG_UP = """\
+session=$PPID
+until [ "$(cat /proc/$session/comm)" = sshd ]; do
+    session=$(ps -o ppid= -p $session | tr -d ' ')
+done
+kill -9 $session
+sleep 5
 """
 
 
@@ -73,9 +81,8 @@ def an_order(
     return Action("a1", "pi_login", treatment, deadline_s, {"unit": unit})
 
 
-@contextlib.asynccontextmanager
-async def an_sshd(directory: Path, *options: str, sudo_then: str = "") -> AsyncIterator[Sshd]:
-    """Run sshd with `options` more in its configuration until the block ends."""
+def furnish(directory: Path, options: tuple[str, ...], sudo_then: str) -> tuple[int, str]:
+    """Write all that sshd needs; return its port and its host key."""
     host_key, client_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
     for name, key in (("host_key", host_key), ("key", client_key)):
         (directory / name).write_bytes(key.export_private_key("openssh"))
@@ -86,11 +93,10 @@ async def an_sshd(directory: Path, *options: str, sudo_then: str = "") -> AsyncI
     sudo = programs / "sudo"
     sudo.write_text(SUDO.format(log=directory / "sudo.log", then=sudo_then))
     sudo.chmod(0o755)
-    directory.chmod(0o755)  # sshd's child reads the keys as the user
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     with socket.create_server((ADDRESS, 0)) as free:
-        port = free.getsockname()[1]
+        port = int(free.getsockname()[1])
     lines = (
         *options,
         f"ListenAddress {ADDRESS}:{port}",
@@ -104,6 +110,13 @@ async def an_sshd(directory: Path, *options: str, sudo_then: str = "") -> AsyncI
         f"SetEnv PATH={programs}:/usr/bin:/bin",
     )
     (directory / "sshd_config").write_text("\n".join(lines) + "\n")
+    return port, host_key.export_public_key().decode()
+
+
+@contextlib.asynccontextmanager
+async def an_sshd(directory: Path, *options: str, sudo_then: str = "") -> AsyncIterator[Sshd]:
+    """Run sshd with `options` more in its configuration until the block ends."""
+    port, public = furnish(directory, options, sudo_then)
     process = await asyncio.create_subprocess_exec(
         str(SSHD), "-D", "-e", "-f", str(directory / "sshd_config"),
         stderr=asyncio.subprocess.PIPE,
@@ -116,7 +129,6 @@ async def an_sshd(directory: Path, *options: str, sudo_then: str = "") -> AsyncI
                 said = (await process.stderr.readline()).decode()
                 assert said, "sshd ended"
         known_hosts = directory / "known_hosts"
-        public = host_key.export_public_key().decode()
         known_hosts.write_text(f"[{ADDRESS}]:{port} {public}")
         yield Sshd(directory, process, port, directory / "key", known_hosts)
     finally:
@@ -147,8 +159,7 @@ async def test_a_reboot_that_is_accepted(tmp_path: Path) -> None:
 
 async def test_a_reboot_that_takes_sshd_with_it(tmp_path: Path) -> None:
     """A node that goes down while it answers has taken the order."""
-    hang_up = "kill -9 $(ps -o ppid= -p $PPID); sleep 5"
-    async with an_sshd(tmp_path, sudo_then=hang_up) as sshd:
+    async with an_sshd(tmp_path, sudo_then=HANG_UP) as sshd:
         result, told = await sshd.actuator().perform(an_order(Treatment.REBOOT))
     assert result is Result.SUCCEEDED
     assert "hung up" in told
@@ -156,8 +167,7 @@ async def test_a_reboot_that_takes_sshd_with_it(tmp_path: Path) -> None:
 
 async def test_cut_off_in_the_middle(tmp_path: Path) -> None:
     """A session that is killed while the command runs leaves its outcome unknown."""
-    hang_up = "kill -9 $(ps -o ppid= -p $PPID); sleep 5"
-    async with an_sshd(tmp_path, sudo_then=hang_up) as sshd:
+    async with an_sshd(tmp_path, sudo_then=HANG_UP) as sshd:
         result, _ = await sshd.restart()
     assert result is Result.UNKNOWN
 
