@@ -295,15 +295,17 @@ class Ward:
 
     def _of_verdict(self, name: str, verdicts: frozenset[Verdict], now: float) -> Reading:
         patient = self.patients[name]
-        signs, verdict = patient.signs, patient.verdict
+        verdict = patient.verdict
         if verdict is Verdict.UNKNOWN:
             return Reading(Truth.UNKNOWN, "not enough evidence")
         if verdict in verdicts and not self._sure(patient):
             return Reading(Truth.UNKNOWN, "seen once; looking again")
         if verdict is Verdict.ALIVE:
             return Reading(Truth.FALSE, "beats arrive")
-        seen = port_line(self._ports[name], patient.vitals, signs, verdict, now)
-        return Reading(_truth(verdict in verdicts), seen)
+        if verdict not in verdicts:
+            return Reading(Truth.FALSE, f"it is {phrase(verdict)}")
+        seen = port_line(self._ports[name], patient.vitals, patient.signs, verdict, now)
+        return Reading(Truth.TRUE, seen)
 
     def _sure(self, patient: Patient) -> bool:
         """Tell whether one look is enough: a port without power and link is two witnesses."""

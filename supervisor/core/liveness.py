@@ -21,6 +21,7 @@ from math import sqrt
 from common.observations import Truth
 from supervisor.core.policy import Policy
 from supervisor.core.ports import (
+    LOOP_BEGINNINGS,
     LOOP_WINDOW_S,
     WITHOUT_POWER,
     Address,
@@ -311,6 +312,8 @@ def read_signs(vitals: Vitals, now: float, started_at: float, policy: Policy) ->
 
 
 def _is_looping(vitals: Vitals, now: float, silent_since: float | None) -> bool:
+    if len(vitals.port) <= LOOP_BEGINNINGS:  # too little has happened, and most ask often
+        return False
     since = max(now - LOOP_WINDOW_S, silent_since or float("-inf"))
     return summary(vitals.port, since, now).is_looping
 

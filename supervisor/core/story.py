@@ -42,7 +42,7 @@ def person_called(incident: Incident, now: float, why: str) -> Iterator[Effect]:
 
 def skipped(incident: Incident, runbook: Runbook, numbers: Iterable[int]) -> Iterator[Effect]:
     """Say, once for each, which rungs are passed over because nobody can carry them out."""
-    for number in set(numbers) - set(incident.skipped):
+    for number in sorted(set(numbers) - set(incident.skipped)):
         incident.skipped = (*incident.skipped, number)
         step = runbook.steps[number]
         text = f"{said(step)} of {incident.node} passed over: {why_closed(step.ways)}"

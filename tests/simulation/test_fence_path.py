@@ -43,6 +43,7 @@ def test_broken_twice_calls_a_person_once(world: World) -> None:
     assert [n.text for n in world.notes(NoteKind.RECOVERED)] == [
         "power can be relied upon again: all good"
     ]
+    assert not any(world.medic.status(world.now).incidents_total.values())
 
 
 def test_the_status_shows_it(world: World) -> None:
