@@ -4,11 +4,12 @@ A line that stderr doesn't take at once is dropped: no daemon ever waits for its
 """
 
 import logging
-import sys
 
 import structlog
 
 from common.unblocked import Unblocked
+
+_STDERR = 2
 
 
 def configure(*, verbose: bool = False, pretty: bool = False) -> None:
@@ -28,7 +29,7 @@ def configure(*, verbose: bool = False, pretty: bool = False) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         # It wants write() and flush() of a file, and no more.
         logger_factory=structlog.WriteLoggerFactory(
-            file=Unblocked(sys.stderr.fileno())  # type: ignore[arg-type]
+            file=Unblocked(_STDERR)  # type: ignore[arg-type]
         ),
         cache_logger_on_first_use=True,
     )

@@ -19,27 +19,11 @@ from pathlib import Path
 
 _OURS = ("agents", "common")
 _DISTRIBUTION = "pimedic"
-_NOT_NEEDED = frozenset(
-    [
-        "__phello__",
-        "config",
-        "dist-packages",
-        "distutils",
-        "ensurepip",
-        "idlelib",
-        "lib2to3",
-        "msilib",
-        "pydoc_data",
-        "site-packages",
-        "sqlite3",
-        "test",
-        "tests",
-        "tkinter",
-        "turtledemo",
-        "unittest",
-        "venv",
-    ]
-)
+_NOT_NEEDED = frozenset({
+    "__phello__", "config", "dist-packages", "distutils", "ensurepip", "idlelib", "lib2to3",
+    "msilib", "pydoc_data", "site-packages", "sqlite3", "test", "tests", "tkinter", "turtledemo",
+    "unittest", "venv",
+})  # fmt: skip
 _NO_LIBRARY = re.compile(r"_test|_tkinter|_sqlite3|_curses|_dbm|_gdbm|_xx|nis|ossaudiodev|readline")
 _DLOPENED = ("libgcc_s.so.1",)  # by glibc itself, the first time a thread is ended
 _OTHER_FILES = ("/etc/ld.so.cache", "/etc/localtime")

@@ -47,6 +47,7 @@ class HungRoot:
     def __init__(self, point: Path, server: "subprocess.Popen[bytes]") -> None:
         self.point = point
         self._server = server
+        self._looks: list[subprocess.Popen[bytes]] = []
 
     def hang(self) -> None:
         """Answer nothing any more, and keep nothing in memory that could answer instead."""
@@ -56,6 +57,8 @@ class HungRoot:
     def thaw(self) -> None:
         """Answer again, also what was asked meanwhile."""
         self._server.send_signal(signal.SIGCONT)
+        while self._looks:
+            self._looks.pop().wait(_STEP_S)
 
     def command(self, *argv: str) -> Sequence[str]:
         """Return how to run a program that has this for its root."""
@@ -67,9 +70,8 @@ class HungRoot:
         try:
             return look.wait(within_s) == 0
         except subprocess.TimeoutExpired:
+            self._looks.append(look)  # nothing ends it before the thaw
             return False
-        finally:
-            look.kill()
 
 
 def drop_caches() -> None:
