@@ -105,7 +105,8 @@ def test_the_image_runs_without_the_disk(whole: Closure, image: Path) -> None:
         "import agents.app, agents.main, importlib.metadata\n"
         "print(importlib.metadata.version('pimedic'))\n"
         "new = [m for name, m in sys.modules.items() if name not in before]\n"
-        "files = [m.__file__ for m in new if getattr(m, '__file__', None)]\n"
+        "specs = [spec for m in new if (spec := getattr(m, '__spec__', None))]\n"
+        "files = [spec.origin for spec in specs if spec.has_location]\n"
         f"print(len(files) > 300, [f for f in files if not f.startswith({str(image)!r})][:5])"
     )
     argv = [sys.executable, "-I", "-S", "-B", "-c", say]
