@@ -22,6 +22,7 @@ The backstop for what no table shows is to write, see `agents.write_trials`.
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -47,6 +48,7 @@ _UNTOLD_S, _TOLD_S = 1.0, 5.0  # between looks, as long as a source is missing, 
 _SAME_EVENT_S = 0.05
 _MARK_AGAIN_S = 1.0  # at the soonest
 _FSTAB_AGAIN_S = 1.0
+_DESIGN_WITHIN_S = 1.0  # of a look's time
 _FSTAB_FIELDS = 4
 _log = structlog.get_logger(__name__)
 
@@ -76,12 +78,15 @@ class ReadOnlyMounts:
         self._messages = messages
         self._disk = disk
         self._trials = WriteTrials(disk, points) if disk else None
-        self._by_design: frozenset[str] | None = None if disk else frozenset()
+        self._by_design = frozenset[str]()
+        self._design_known = threading.Event()
+        if disk is None:
+            self._design_known.set()
         self._last: tuple[object, list[WireObservation]] = (None, [])
 
     def observe(self) -> list[WireObservation]:
         """Read the mount table once."""
-        if self._by_design is None:
+        if not self._design_known.wait(_DESIGN_WITHIN_S):
             raise DetectorError("what fstab wants read-only isn't known yet")
         refused = self._trials.refused if self._trials else frozenset()
         text = self._table.read()
@@ -98,6 +103,7 @@ class ReadOnlyMounts:
             tasks.create_task(self._hear(look_now), name="hear of mounts")
             if self._disk and self._trials:
                 self._by_design = await _designed(self._disk)
+                self._design_known.set()
                 look_now()
                 tasks.create_task(self._trials.keep_trying(look_now), name="write trials")
 
