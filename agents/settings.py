@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from agents.ram.host import Host
+
 K3S_SERVER = "https://127.0.0.1:6443"  # where K3s listens on its own node
 
 
@@ -45,3 +47,5 @@ class Settings:
     autonomy: Autonomy = Autonomy.NONE
     autonomy_after_s: float = 120.0
     """How long the supervisor must have been silent, and a unit failed, before we act alone."""
+    host: Host | None = None
+    """The node outside, for an agent that runs from memory."""

@@ -56,6 +56,8 @@ class VirtualNode:
     link: str = ""  # empty: the switch doesn't tell
     watts: float | None = None
     read_only: bool = False
+    stalled: bool = False
+    """Its root doesn't answer, and its agent, which runs from memory, says so."""
     back_at: float | None = None
     failed_units: tuple[str, ...] = ()
     mended_units: tuple[str, ...] = ()
@@ -73,7 +75,10 @@ class VirtualNode:
             *((kind, str(true).lower(), "") for kind, true in self.tells.items()),
         )
         others = (Observation(Sense.AGENT, self.name, *one) for one in told)
-        return (read_only, *others)
+        said = "/ hasn't answered for 43 s" if self.stalled else "/ answers"
+        outcome = "true" if self.stalled else "false"
+        stalled = Observation(Sense.AGENT, self.name, "root_stalled", outcome, "", said)
+        return (read_only, stalled, *others)
 
 
 @dataclass
@@ -233,9 +238,16 @@ class World:
             node = self.nodes[name]
             node.beating, node.ssh = False, "silent"
 
+    def stall(self, *names: str) -> None:
+        """Roots hang: sshd hangs with them, agents beat on."""
+        for name in names:
+            node = self.nodes[name]
+            node.stalled, node.ssh = True, "silent"
+
     def thaw(self, *names: str) -> None:
         for name in names:
             node = self.nodes[name]
+            node.stalled = False
             node.beating, node.ssh, node.tcp = True, "banner", "open"
 
     def weekly_failure(self) -> None:
