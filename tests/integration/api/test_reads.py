@@ -308,6 +308,26 @@ async def test_metrics_tell_the_snapshot(api: Api) -> None:
     assert "pimedic_build_info{version=" in text
 
 
+@pytest.mark.parametrize(
+    ("ok", "ok_age_s", "line", "success"),
+    [
+        (Truth.TRUE, 60.0, "pimedic_fence_path_ok 1.0", True),
+        (Truth.FALSE, None, "pimedic_fence_path_ok 0.0", False),
+        (Truth.UNKNOWN, 90000.0, "", True),
+    ],
+)
+async def test_metrics_tell_of_the_fence_path(
+    *, api: Api, ok: Truth, ok_age_s: float | None, line: str, success: bool
+) -> None:
+    """Good or not at the last check, absent while unknown, and when it was last good."""
+    api.world.status = a_status(fence_path=FenceStatus(ok, "why", 60.0, ok_age_s))
+    _, _, text, _ = await get(api, "/metrics")
+    assert ("pimedic_fence_path_ok" in text) is bool(line)
+    assert not line or line in text.splitlines()
+    assert "\npimedic_fence_path_checked_timestamp_seconds " in text
+    assert ("\npimedic_fence_path_success_timestamp_seconds " in text) is success
+
+
 async def test_openapi_describes_every_route(api: Api) -> None:
     """Without a page that would load scripts from elsewhere."""
     paths = (await get_json(api, "/openapi.json"))["paths"]
