@@ -54,7 +54,7 @@ class App:
         clock = ClockOffset()
         logbook = self._logbook = Logbook()
         self._current = CurrentObservations(self._changed)
-        self._metrics = Metrics(release)
+        self._metrics = Metrics(release, in_memory=settings.host is not None)
         self._programs = Programs()
         self._disk = Disk(settings.rootfs)
         systemctl = Systemctl(self._programs, settings.systemctl)
