@@ -97,7 +97,7 @@ def treatments(settings: Settings, systemctl: Systemctl) -> dict[str, Treatment]
         RestartUnit(restarter, settings.units),
         FixHosts(settings.procfs, settings.rootfs, lane),
         FixKernelImage(settings.rootfs, lane),
-        RemountRw(*trees, settings.mounts, settings.host, lane),
+        RemountRw(*trees, settings.mounts, lane, settings.host),
         LookAtPeer(settings.peers, settings.bind),
     ]
     if settings.bus:

@@ -35,6 +35,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
 _MOST_LEAVING = 2
 _LEAVE_WITHIN_S = 0.2
 _POLL_S = 0.05
+_GRACE_S = 0.1
 _PROBE = "probe"
 # Small files of which every node has some; what an empty one says comes from no disk.
 PROBED = ("etc/hostname", "etc/hosts", "etc/fstab", "etc/passwd", "etc/os-release")
@@ -160,7 +161,13 @@ class Disk:
     async def probe(self) -> str:
         """Read from the disk itself, however long it takes; return which file it was."""
         loop, asked_at = asyncio.get_running_loop(), boottime()
-        timer = loop.call_later(STALLED_AFTER_S, self._begin_stall, asked_at)
+
+        def unanswered() -> None:
+            """Let an answer be read first that came while this process itself stood still."""
+            nonlocal timer
+            timer = loop.call_later(_GRACE_S, self._begin_stall, asked_at)
+
+        timer = loop.call_later(STALLED_AFTER_S - _GRACE_S, unanswered)
         try:
             path = await self._probe()
         except OSError:

@@ -58,8 +58,8 @@ class RemountRw:
         sysfs: Path,
         rootfs: Path,
         allowed: Sequence[str],
-        host: Host | None = None,
         lane: Lane | None = None,
+        host: Host | None = None,
     ) -> None:
         self._host = host
         self._trees = _Trees(procfs, sysfs, rootfs)
