@@ -37,7 +37,7 @@ def _stepped(peer: Peer, steps: int) -> bool:
 
 @pytest.mark.parametrize("hours", [1, -1])
 async def test_an_hour_either_way(peer: Peer, tmp_path: Path, hours: int) -> None:
-    """Noticed within 1 s both ways, beats and their signatures go on, and every duration stays true."""
+    """Noticed within 1 s; beats and their signatures go on, and every duration stays true."""
     silent = socket.create_server(("127.0.0.1", 0))  # the kernel accepts, nobody speaks
     port = str(silent.getsockname()[1])
     look = {"address": "127.0.0.1", "ssh_port": port, "agent_port": "1"}
