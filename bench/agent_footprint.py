@@ -12,6 +12,7 @@ doesn't have, is hidden from both. Prints a Markdown table.
 import argparse
 import contextlib
 import json
+import os
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -28,6 +30,11 @@ from pathlib import Path
 from tests.integration.agent_peer import MASTER_KEY, NODE
 
 _ROOT = Path(__file__).parents[1]
+_AS_IN_THE_UNIT = {
+    "MALLOC_ARENA_MAX": "2",
+    "SSL_CERT_FILE": "/dev/null",
+    "SSL_CERT_DIR": "/dev/null",
+}
 _SETTLE_S = 10.0
 _SCRAPE_S = 15.0
 _LIBRARIES = ("aiohttp", "dbus_fast", "prometheus_client", "pydantic", "structlog")
@@ -63,7 +70,7 @@ check process init with pidfile {folder}/init.pid
 
 @dataclass(frozen=True)
 class Footprint:
-    """One process over the window. Memory is in MB of 2**20 bytes, CPU in percent of a core."""
+    """One process and its children. Memory is in MB of 2**20 bytes, CPU in percent of a core."""
 
     name: str
     version: str
@@ -184,7 +191,10 @@ def _version_of(program: str, flag: str) -> str:
 def _start(
     stack: contextlib.ExitStack, argv: list[str], stdout: int = subprocess.DEVNULL
 ) -> "subprocess.Popen[bytes]":
-    process = subprocess.Popen(argv, stdout=stdout, stderr=subprocess.DEVNULL, cwd=_ROOT)
+    environment = {**os.environ, **_AS_IN_THE_UNIT}
+    process = subprocess.Popen(
+        argv, stdout=stdout, stderr=subprocess.DEVNULL, cwd=_ROOT, env=environment
+    )
     stack.callback(_end, process)
     return process
 
@@ -228,19 +238,32 @@ def _until(true: Callable[[], object], what: str, within_s: float = 20.0) -> Non
         time.sleep(0.05)
 
 
+def _family(pid: int) -> list[int]:
+    """Return a process and its children, such as the agent's disk helper."""
+    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
 def _cpu_s(pid: int) -> float:
-    """Return user and system time of a process and its ended threads, to the nanosecond.
+    """Return user and system time of a family with its ended threads, to the nanosecond.
 
     See CPUCLOCK_SCHED in the kernel's posix-timers: /proc/PID/stat counts in ticks of 10 ms.
     """
-    return time.clock_gettime(~pid << 3 | 2)
+    return sum(time.clock_gettime(~one << 3 | 2) for one in _family(pid))
+
+
+def _figures(pid: int, file: str) -> Counter[str]:
+    """Sum the `Name: number` lines of a file of /proc over a family."""
+    sums: Counter[str] = Counter()
+    for one in _family(pid):
+        rows = (row.split() for row in Path(f"/proc/{one}/{file}").read_text().splitlines())
+        for name, figure, *_ in (row for row in rows if len(row) > 1 and row[1].isdecimal()):
+            sums[name.removesuffix(":")] += int(figure)
+    return sums
 
 
 def _footprint(process: _Started, cpu: float) -> Footprint:
-    rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()[1:]
-    kib = {row.partition(":")[0]: int(row.split()[1]) for row in rollup}
-    status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    threads = next(int(row.split()[1]) for row in status if row.startswith("Threads:"))
+    kib = _figures(process.pid, "smaps_rollup")
+    threads = _figures(process.pid, "status")["Threads"]
     private = kib["Private_Clean"] + kib["Private_Dirty"]
     return Footprint(
         process.name,
