@@ -177,7 +177,11 @@ class _Life:
                 posts -= 1
 
         self.app._link.post = held_post  # type: ignore[method-assign]
-        self._virtual.held = lambda: self._scraping or (posts > 0 and not self._unheard)
+        self._virtual.held = lambda: (
+            self._scraping
+            or self.app._disk._turn.locked()  # its helper is another process
+            or (posts > 0 and not self._unheard)
+        )
 
     async def _scrape(self) -> None:
         async with aiohttp.ClientSession() as http:
