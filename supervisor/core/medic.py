@@ -241,6 +241,7 @@ class Medic:
             dict(asked.arguments),
             requested_by=f"{asked.author} ({asked.reason})",
             allow_protected=asked.allow_protected,
+            skip=asked.skip,
         )
         self._manual[action.id] = _ByHand(action, now + MANUAL_DEADLINE_S + ACTUATOR_GRACE_S)
         yield from self._planner.orders.order(action, now, phrase(treatment))

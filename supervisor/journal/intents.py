@@ -179,6 +179,22 @@ class Intents:
         )
         return frozenset(row["port"] for row in rows if row["kind"] == "off")
 
+    def last_sent(self, port: int) -> Intent | None:
+        """Find the latest act on `port` that may have reached the switch, with its end's stamp.
+
+        A failed one provably had no effect, and one that never came to `sending` never left.
+        """
+        return next(
+            iter(
+                self._select(
+                    "WHERE port = ? AND state != 'failed' AND EXISTS (SELECT 1 FROM intent_steps"
+                    " WHERE op_id = intents.op_id AND state = 'sending') ORDER BY id DESC LIMIT 1",
+                    port,
+                )
+            ),
+            None,
+        )
+
     def is_overruled(self, intent: Intent) -> bool:
         """Whether an `on` for the same port was ordered after `intent`."""
         rows = self._database.rows(

@@ -36,7 +36,7 @@ OUTLETS = {
 SETTINGS = PowerSettings(
     default_off_s=0.1, min_off_s=0.05, max_off_s=1.0, lock_wait_s=10, status_s=5, command_s=5,
     cycle_margin_s=10, settle_s=4, late_effect_s=0.2, retry_first_s=0.02, retry_max_s=0.05,
-    breaker_retry_s=0.05, idle_look_s=0.2, close_s=10,
+    breaker_retry_s=0.05, idle_look_s=0.2, close_s=10, cool_down_s=0,
 )  # fmt: skip
 REQUEST = PowerRequest("yellow1", "runbook hung")
 
@@ -273,6 +273,21 @@ async def test_a_journal_that_fails_halfway_does_not_keep_the_port_off(rig: Rig)
     assert outcome.verdict is Verdict.VERIFIED
     assert rig.switch.ports.history(PORT) == ["off", "on"]
     assert rig.states() == ["sending"]
+
+
+async def test_a_port_is_cycled_once_in_its_cool_down(rig: Rig) -> None:
+    """Over a restart too, the second order is refused for now; a person's word lets it pass."""
+    settings = replace(SETTINGS, cool_down_s=180)
+    assert (await rig.start(settings=settings).cycle(REQUEST)).verdict is Verdict.VERIFIED
+    rig.restart()
+    service = rig.start(settings=settings)
+    again = await service.cycle(REQUEST)
+    assert again.verdict is Verdict.REFUSED
+    assert "cool-down" in again.detail
+    assert 170 < (again.retry_in_s or 0) <= 180
+    assert rig.switch.ports.history(PORT) == ["off", "on"]
+    skipping = await service.cycle(replace(REQUEST, skip_cool_down=True))
+    assert skipping.verdict is Verdict.VERIFIED
 
 
 # Faults of the switch and of the way to it
