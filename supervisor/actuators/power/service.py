@@ -58,7 +58,7 @@ class PowerService:
         self._refusals = Refusals(outlets, journal.intents, settings, self.breaker)
         bystanders = Bystanders(self._switch, journal.intents, outlets, settings, rng)
         self._procedure = Procedure(self._switch, bystanders, settings, rng)
-        self._reconciler = Reconciler(self._switch, journal.intents, settings, rng)
+        self._reconciler = Reconciler(self._switch, bystanders, journal.intents, settings, rng)
         self._turn = asyncio.Lock()
         self._running: set[asyncio.Task[PowerOutcome]] = set()
         self._work_left = asyncio.Event()
