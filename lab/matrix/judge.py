@@ -37,7 +37,7 @@ class Claim:
 def judge(case: Case, account: Account, place: Path) -> list[str]:
     """Return every way in which the case did not go as promised."""
     lines = (place / "outcomes").read_text(encoding="utf-8").splitlines()
-    claims = [Claim(**json.loads(line)) for line in lines]
+    claims = [_claim(line) for line in lines]
     with Journal(place / "state") as journal:
         intents = journal.intents.recent()
         steps = {one.op_id: journal.intents.steps(one.op_id) for one in intents}
@@ -54,6 +54,11 @@ def judge(case: Case, account: Account, place: Path) -> list[str]:
         problems += _misremembered(intent, steps[intent.op_id], account)
     problems += _untold(case, account, claims, intents)
     return problems
+
+
+def _claim(line: str) -> Claim:
+    raw = json.loads(line)
+    return Claim(**(raw | {"verdict": Verdict(raw["verdict"])}))
 
 
 def _ends(account: Account) -> list[str]:

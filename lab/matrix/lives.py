@@ -11,13 +11,14 @@ import random
 import socket
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from lab.crash.two_steps import TwoStepDriver
-from lab.matrix.cases import OTHER, PORT
+from lab.matrix.cases import OTHER, PORT, Case, Without
 from lab.matrix.lockstep import Control, Leader, LockstepLoop, SharedClock
 from lab.matrix.switchyard import PORTS
-from supervisor.actuators.power.driver import PowerError
+from supervisor.actuators.power.driver import CycleOutcome, CycleResult, PowerError
 from supervisor.actuators.power.orders import Outlet, PowerOutcome, PowerRequest
 from supervisor.actuators.power.service import PowerService
 from supervisor.actuators.power.settings import PowerSettings
@@ -37,7 +38,7 @@ _DRIVERS = {"restart": SwctrlDriver, "detached": SwctrlDriver, "two_steps": TwoS
 
 
 def live(
-    clock: SharedClock, control: socket.socket, mode: str, number: int, place: Path, port: int
+    clock: SharedClock, control: socket.socket, case: Case, number: int, place: Path, port: int
 ) -> None:
     """Be the supervisor's `number`th life (from 0) of a case; outcomes go to a file."""
     time.clock_gettime = lambda _which: clock.now()  # this process's clock, whoever asks
@@ -48,9 +49,12 @@ def live(
         if number:
             await asyncio.sleep(RESTART_S)
         asker.ask(f"life {os.getpid()}")
+        if number and case.without is Without.RECOVERY:
+            await asyncio.sleep(LIFE_S)
+            return
         with Journal(place / "state") as journal, (place / "outcomes").open("a") as outcomes:
             journal.state.next_term()
-            power = service(mode, journal, place, port)
+            power = service(case, journal, place, port)
 
             def tell(story: object) -> None:
                 journal.timeline.append(Event("reconciled", str(story), "yellow1"))
@@ -87,15 +91,28 @@ async def _look_into_it(power: PowerService) -> None:
         await power.validate()
 
 
-def service(mode: str, journal: Journal, place: Path, port: int) -> PowerService:
-    """Build the service as the daemon does, over the driver of `mode`."""
+class _Credulous(SwctrlDriver):
+    """Takes the switch's word for what became of a command."""
+
+    async def cycle(self, port: int, *, off_s: float, op_id: str) -> CycleResult:
+        """Send it, and claim to have seen what should have come of it."""
+        before = (await self.status())[port]
+        await super().cycle(port, off_s=off_s, op_id=op_id)
+        off = replace(before, admin="off", delivering=False)
+        return CycleResult(CycleOutcome.VERIFIED, "seen off, then on", (before, off, before))
+
+
+def service(case: Case, journal: Journal, place: Path, port: int) -> PowerService:
+    """Build the service as the daemon does, over the driver of the case."""
     settings = SwctrlSettings(
         address="127.0.0.1", port=port, known_hosts=place / "known_hosts",
-        client_key=place / "key", ports=PORTS, atomic=mode == "restart", poll_s=1.0,
+        client_key=place / "key", ports=PORTS, atomic=case.mode == "restart", poll_s=1.0,
         keepalive_s=60.0,
     )  # fmt: skip
+    driver = _Credulous if case.without is Without.LOOKING else _DRIVERS[case.mode]
     return PowerService(
-        _DRIVERS[mode](settings), journal, OUTLETS, SETTINGS,
+        driver(settings), journal, OUTLETS,
+        replace(SETTINGS, cool_down_s=0) if case.without is Without.COOL_DOWN else SETTINGS,
         rng=random.Random(1),  # noqa: S311 - jitter
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -83,7 +83,7 @@ def run_case(case: Case, place: Path, keys: list[asyncssh.SSHKey]) -> Account:
         control = Control(ours)
         port = int(control.ask("port"))
         for number in range(MOST_LIVES):
-            work = partial(lives.live, clock, ours, case.mode, number, place, port)
+            work = partial(lives.live, clock, ours, case, number, place, port)
             log = place / f"life{number}.log"
             status = children.wait(children.spawn(work, log), CASE_S)
             if status == 0:
@@ -106,7 +106,7 @@ def is_reached(case: Case, account: Account) -> bool:
 
 
 def run_lane(place: Path, share: list[Case]) -> None:
-    """Run a share of the cases, one after the other."""
+    """Run a share of the cases, one after the other; what fails is told at once in its log."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     asyncio.run(_warm_up(place))
     gc.freeze()  # what children share with us stays shared
@@ -115,12 +115,14 @@ def run_lane(place: Path, share: list[Case]) -> None:
     for case in share:
         here = place / "case"
         account = run_case(case, here, keys)
-        if not is_reached(case, account):
-            result.unreached += 1
-        lines = (here / "outcomes").read_text(encoding="utf-8").splitlines()
         if is_reached(case, account):
+            lines = (here / "outcomes").read_text(encoding="utf-8").splitlines()
             result.count(case, json.loads(lines[0])["verdict"] if lines else "none")
-        result.failures += [f"{case}: {problem}" for problem in judge(case, account, here)]
+        else:
+            result.unreached += 1
+        for problem in judge(case, account, here):
+            print(f"{case}: {problem}", flush=True)  # into the lane's log
+            result.failures.append(f"{case}: {problem}")
     (place / "result.json").write_text(json.dumps(asdict(result)), encoding="utf-8")
 
 
@@ -131,7 +133,8 @@ async def _warm_up(place: Path) -> None:
         (place / "key").write_bytes(key.export_private_key())
         (place / "known_hosts").write_text(switch.known_hosts_line(), encoding="utf-8")
         with Journal(place / "state") as journal:
-            service = lives.service("restart", journal, place, switch.port)
+            case = Case("restart", None, "-", cases.ALIVE)
+            service = lives.service(case, journal, place, switch.port)
             await service.cycle(PowerRequest("green1", "warming up"))
             await service.aclose()
 
@@ -156,12 +159,13 @@ def main() -> None:
     """Print one JSON object: what became of every case."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path, help="an empty place for journals and logs")
-    parser.add_argument("--some", action="store_true", help="two cases for each fault and phase")
+    parser.add_argument("--some", action="store_true", help="a fixed choice: seconds, not an hour")
     parser.add_argument("--only", default="", help="a part of the case's name")
+    parser.add_argument("--without", type=cases.Without, choices=cases.Without, help="a control")
     parser.add_argument("--lanes", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
     wanted = cases.some() if given.some else cases.everything()
-    wanted = [case for case in wanted if given.only in str(case)]
+    wanted = [replace(case, without=given.without) for case in wanted if given.only in str(case)]
     result = run_all(wanted, given.directory, min(given.lanes, max(1, len(wanted))))
     print(json.dumps(asdict(result), indent=1))
 
