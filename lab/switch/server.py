@@ -23,6 +23,7 @@ from lab.switch.faults import AT, Fault, Faults, Kind, Place
 from lab.switch.ports import Latencies, Ports
 from lab.switch.session import Channel, Greeter
 from lab.switch.swctrl import Quirks, Swctrl
+from lab.switch.timekeeper import Timekeeper
 
 MAX_UNAUTHENTICATED = 5
 _ACCEPTS_PER_WAKEUP = 16
@@ -80,8 +81,7 @@ class FakeSwitch:
         self._sockets: set[socket.socket] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._jobs: set[asyncio.Task[Any]] = set()
-        self._due_changed = asyncio.Event()
-        self.ports.on_schedule(self._due_changed.set)
+        self._timekeeper = Timekeeper(self.ports, clock)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -93,7 +93,7 @@ class FakeSwitch:
     async def start(self) -> None:
         """Listen; `port` 0 takes a free one and keeps it. Raises OSError."""
         self._listen()
-        self._spawn(self._apply_due(), "switch-ports", self._tasks)
+        self._spawn(self._timekeeper.run(), "switch-ports", self._tasks)
 
     async def aclose(self) -> None:
         """Stop listening, cut every connection and end every running command."""
@@ -271,16 +271,6 @@ class FakeSwitch:
 
     def _open_channel(self, client: str) -> Channel | None:
         return None if self.faults.strike(Place.CHANNEL, client) else Channel(self)
-
-    async def _apply_due(self) -> None:
-        """Apply what comes due on the ports. Only with a real clock: tests may step their own."""
-        while True:
-            self._due_changed.clear()
-            self.ports.run_due()
-            due = self.ports.next_due()
-            wait = None if due is None else max(due - self.clock(), 0.001)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._due_changed.wait(), wait)
 
     async def _sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds * self.second_s)
