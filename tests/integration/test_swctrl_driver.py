@@ -22,7 +22,7 @@ from supervisor.actuators.power.driver import CycleOutcome, Phase, PowerDriver, 
 from supervisor.actuators.power.swctrl import SwctrlDriver, SwctrlSettings
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
-QUICK = Latencies(off=0.01, on=0.02, restart=0.15)
+QUICK = Latencies(off=0.01, on=0.02, restart=0.4)
 SECOND_S = 0.15  # of the switch's own shell, against a real second of the driver's patience
 PORT = 15
 

@@ -88,7 +88,7 @@ class Rig:
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     """Return a rack with Pis on four ports."""
     switch = FakeSwitch(
-        authorized_keys=[KEY], latencies=Latencies(off=0.01, on=0.02, restart=0.1),
+        authorized_keys=[KEY], latencies=Latencies(off=0.01, on=0.02, restart=0.4),
         second_s=SECOND_S,
     )  # fmt: skip
     for number in (PORT, OTHER, LOGIN, 9):

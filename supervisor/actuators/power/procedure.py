@@ -72,16 +72,12 @@ class Procedure:
 
     async def run(self, op: Operation) -> PowerOutcome:
         """Journal, look, act, prove."""
-        try:
-            await op.begin()
-        except JournalError as error:
-            return op.outcome(Verdict.REFUSED, f"can't be journalled: {error}")
-        try:
-            before = await self._switch.status()
-        except PowerError as error:
-            return await self._give_up(op, Verdict.FAILED, f"nothing was sent: {error}")
-        if reason := _objection(op, before) or await self._stale_map(op):
-            return await self._give_up(op, Verdict.REFUSED, reason)
+        # Looking changes nothing, so it needn't wait for the disk.
+        unwritten, (before, objection) = await asyncio.gather(_begin(op), self._look(op))
+        if unwritten:
+            return op.outcome(Verdict.REFUSED, f"can't be journalled: {unwritten}")
+        if objection:
+            return await self._give_up(op, *objection)
         try:
             await op.sending([port for port, state in before.items() if is_on(state)])
         except JournalError as error:
@@ -93,6 +89,15 @@ class Procedure:
         if op.kind == "off":
             return await self._prove_off(op, before, sent)
         return await self._prove_on(op, before, sent)
+
+    async def _look(self, op: Operation) -> tuple[Table, tuple[Verdict, str] | None]:
+        """Return the ports, and what speaks against the order, if anything does."""
+        try:
+            before = await self._switch.status()
+        except PowerError as error:
+            return {}, (Verdict.FAILED, f"nothing was sent: {error}")
+        reason = _objection(op, before) or await self._stale_map(op)
+        return before, (Verdict.REFUSED, reason) if reason else None
 
     async def _stale_map(self, op: Operation) -> str:
         """Return what the switch's address table says against the inventory, if it says anything.
@@ -185,6 +190,15 @@ class Procedure:
 
     async def _repair(self, op: Operation, before: Table, after: Table) -> tuple[PortChange, ...]:
         return await self._bystanders.repair(before, after, port=op.port, cause=op.op_id)
+
+
+async def _begin(op: Operation) -> str:
+    """Put the intent on disk; return what went wrong."""
+    try:
+        await op.begin()
+    except JournalError as error:
+        return str(error)
+    return ""
 
 
 def _objection(op: Operation, before: Table) -> str:
