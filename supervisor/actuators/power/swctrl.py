@@ -17,7 +17,7 @@ from typing import Literal
 import structlog
 
 from common.clock import boottime
-from supervisor.actuators.power import swctrl_table
+from supervisor.actuators.power import swctrl_macs, swctrl_table
 from supervisor.actuators.power.driver import (
     CycleOutcome,
     CycleResult,
@@ -29,9 +29,6 @@ from supervisor.actuators.power.ssh_link import SshLink, SshSettings
 
 _log = structlog.get_logger(__name__)
 _ERROR_LINE = re.compile(r"^\[error\].*", re.MULTILINE | re.IGNORECASE)
-_MAC_LINE = re.compile(
-    r"[@u\s]*([0-9]{1,3})\s+[0-9]{1,4}\s+((?:[0-9a-f]{2}:){5}[0-9a-f]{2})(?=\s|$)"
-)
 _LEAST_OFF_S, _MOST_OFF_S = 1, 120
 _FRESH_S = 2.0  # a look at all ports this young serves as the one before acting
 _SECOND_ON_S = 5  # the detached line says `auto` once more, in case the first was lost
@@ -101,13 +98,13 @@ class SwctrlDriver:
     async def macs(self) -> dict[str, int]:
         """Return the port behind which each address (lower case) was seen lately.
 
-        An address seen behind several ports is left out: nothing may rest on it.
+        Raises PowerError, also if the table can't be told.
         """
-        seen: dict[str, set[int]] = {}
-        for line in (await self._send("swctrl mac show")).lower().splitlines():
-            if found := _MAC_LINE.match(line):
-                seen.setdefault(found[2], set()).add(int(found[1]))
-        return {mac: ports.pop() for mac, ports in seen.items() if len(ports) == 1}
+        try:
+            return swctrl_macs.parse(await self._send("swctrl mac show"))
+        except swctrl_macs.MacTableError as error:
+            said = f"the switch's addresses can't be read: {error}"
+            raise PowerError(Phase.UNKNOWN, said) from None
 
     async def off(self, port: int, *, op_id: str) -> None:
         """Switch `port` off, and only it; returns once it was seen off."""
