@@ -1,21 +1,11 @@
 """What an agent is told at start: plain values, checked by `agents.main`."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
 
-from common.topology import Role
+from agents.ram.host import Host
 
-UNITS_OF_ROLE: Mapping[Role, tuple[str, ...]] = MappingProxyType(
-    {
-        Role.LOGIN: ("nfs-server", "isc-dhcp-server", "tftpd-hpa", "ssh"),
-        Role.BACKUP: ("ssh",),
-        Role.MASTER: ("k3s", "prometheus", "grafana-server"),
-        Role.WORKER: ("k3s-agent",),
-    }
-)
 K3S_SERVER = "https://127.0.0.1:6443"  # where K3s listens on its own node
 
 
@@ -57,3 +47,5 @@ class Settings:
     autonomy: Autonomy = Autonomy.NONE
     autonomy_after_s: float = 120.0
     """How long the supervisor must have been silent, and a unit failed, before we act alone."""
+    host: Host | None = None
+    """The node outside, for an agent that runs from memory."""

@@ -8,15 +8,18 @@ awaiting, so no two causes can interleave.
 import asyncio
 import contextlib
 import os
+import re
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 from common.topology import Node
 from lab.appearance import Appearance, PiState, appearance
 from lab.errors import LabError
 from lab.faults import FAULTS, Activity, Fault
+from lab.hanging import HangingFile
 from lab.ports import Mode, Port
 from lab.services import Service
 from lab.ssh_endpoint import Answer, SshEndpoint
@@ -52,15 +55,23 @@ class Parts:
 
 
 class Pi:
-    """A virtual Pi: without power until `power(on=True)`."""
+    """A virtual Pi: without power until `power(on=True)`.
 
-    def __init__(self, parts: Parts, boot_s: float, rack: Surroundings) -> None:
+    A stalled root is one file of it that hangs whoever opens it: the first that agents probe. An
+    agent that isn't `agent_in_memory` freezes besides, as its own program lies there.
+    """
+
+    def __init__(
+        self, parts: Parts, boot_s: float, rack: Surroundings, *, agent_in_memory: bool = True
+    ) -> None:
         self.node, self.tree, self.ssh = parts.node, parts.tree, parts.ssh
         self.agent, self.others = parts.agent, tuple(parts.others)
         self.state = PiState.OFF
         self.stalled = False
         self._agent_port = Port(self.node.ip, self.node.agent_port)
         self._remembered: dict[str, Fault] = {}
+        self._agent_in_memory = agent_in_memory
+        self._probed = HangingFile(self.tree.probed)
         self._boot_s, self._rack = boot_s, rack
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._usual_watts = 3.0 + self.node.port * 7 % 20 / 10  # each board differs a little
@@ -76,7 +87,14 @@ class Pi:
     def looks(self) -> Appearance:
         """How it meets the world right now."""
         faults = list(self._remembered.values())
-        return appearance(self.state, faults, stalled=self.stalled, usual_watts=self._usual_watts)
+        looks = appearance(
+            self.state,
+            faults,
+            stalled=self.stalled,
+            usual_watts=self._usual_watts,
+            agent_in_memory=self._agent_in_memory,
+        )
+        return replace(looks, serves=looks.serves and self.tree.serves_disks())
 
     @property
     def faults(self) -> list[str]:
@@ -142,6 +160,7 @@ class Pi:
         self._cancel_timers()
         for service in (self.agent, *self.others):
             service.end()
+        self._probed.thaw()
         self.ssh.become(Mode.CLOSED)
         self._agent_port.become(Mode.CLOSED)
         asyncio.get_running_loop().remove_reader(self._requests)
@@ -167,8 +186,12 @@ class Pi:
         self._settle()
 
     def _settle(self) -> None:
-        """Make ports and processes match the appearance."""
+        """Make root, ports and processes match the appearance."""
         looks = self.looks
+        if self.stalled and self.state is PiState.UP:
+            self._probed.hang()
+        else:
+            self._probed.thaw()
         for service, activity in (
             (self.agent, looks.agent),
             *((other, looks.others) for other in self.others),
@@ -220,6 +243,8 @@ class Pi:
                         self._restart_agent()
                     case ["restart", unit] if unit == SSH_UNIT:
                         self._forget("ssh-reset")
+                    case ["restart", _]:
+                        self._settle()
                     case _:
                         pass
 
@@ -234,13 +259,23 @@ class Pi:
         self._settle()
 
     async def _run(self, command: str) -> Answer:
-        """Run what came over ssh: a few words, of which `systemctl` really does something."""
+        """Run what came over ssh: commands joined by `;` or `&&`, as far as we know them."""
+        answer = Answer(0)
+        for joint, part in re.findall(r"(;|&&|^)([^;&]*)", command):
+            if joint != "&&" or answer.status == 0:
+                told = await self._run_one(part)
+                answer = Answer(told.status, answer.out + told.out, answer.err + told.err)
+        return answer
+
+    async def _run_one(self, command: str) -> Answer:
+        """Run one command: a few are known, of which `systemctl` really does something."""
         try:
             words = shlex.split(command)
         except ValueError as error:
             return Answer(2, err=f"bash: {error}\n")
         while words and words[0] in ("sudo", "-n"):
             words.pop(0)
+        words[:1] = [Path(word).name for word in words[:1]]
         match words:
             case ["true"]:
                 return Answer(0)

@@ -17,7 +17,7 @@ from typing import Literal
 import structlog
 
 from common.clock import boottime
-from supervisor.actuators.power import swctrl_macs, swctrl_table
+from supervisor.actuators.power import swctrl_links, swctrl_macs, swctrl_table
 from supervisor.actuators.power.driver import (
     CycleOutcome,
     CycleResult,
@@ -105,6 +105,10 @@ class SwctrlDriver:
         except swctrl_macs.MacTableError as error:
             said = f"the switch's addresses can't be read: {error}"
             raise PowerError(Phase.UNKNOWN, said) from None
+
+    async def links(self) -> dict[int, bool]:
+        """Return whether each port's Ethernet link is up, as far as the switch tells."""
+        return swctrl_links.parse(await self._send("swctrl port show"))
 
     async def off(self, port: int, *, op_id: str) -> None:
         """Switch `port` off, and only it; returns once it was seen off."""
