@@ -259,6 +259,7 @@ class Medic:
             dict(asked.arguments),
             requested_by=f"{asked.author} ({asked.reason})",
             allow_protected=asked.allow_protected,
+            skip=asked.skip,
             via=choose_way(treatment.ways, self._ward[node.name], attempts=0),
         )
         self._manual[action.id] = _ByHand(action, now + MANUAL_DEADLINE_S + ACTUATOR_GRACE_S)
