@@ -639,8 +639,8 @@ async def test_an_off_that_never_happened_is_closed(rig: Rig) -> None:
 
 async def test_an_on_overrules_an_off_cut_short(rig: Rig) -> None:
     """If a person ordered on after an off of unknown fate, the port ends on."""
+    service = rig.start(settings=replace(SETTINGS, late_effect_s=4.0))
     begin_cut_short(rig, IntentState.UNKNOWN, "off")
-    service = rig.start()
     assert (await service.on(REQUEST)).verdict is Verdict.VERIFIED
     rig.switch.ports.set_admin([PORT], "off", "the late off", 0)
     await reconciled(service)
