@@ -19,6 +19,7 @@ KNOWN_CONDITIONS = frozenset(
     {
         "agent_down",
         "boot_loop",
+        "clients_stalled",
         "clock_skewed",
         "clock_stepped",
         "clock_unsynced",

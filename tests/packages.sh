@@ -5,6 +5,7 @@ wanted="openssh-client iproute2"
 wanted="$wanted e2fsprogs" # test_agent_read_only: real ext4
 wanted="$wanted systemd-container debootstrap" # test_agent_systemd: a booted Debian
 wanted="$wanted nfs-ganesha nfs-ganesha-mem" # test_agent_nfs: a real NFS server that stalls
+wanted="$wanted dropbear-bin busybox" # lab.switch.dropbear: the switch's own ssh server and shell
 wanted="$wanted openssh-server sudo" # test_real_sshd, test_ssh_commands: OpenSSH, visudo
 wanted="$wanted bindfs fuse3" # test_agent_root_stall, test_agent_hung_root: a server that is stopped
 missing=""

@@ -14,6 +14,7 @@ from common.observations import Observation, Sense, Truth
 from common.topology import Cluster
 from supervisor.core.liveness import (
     Beats,
+    Clients,
     Evidence,
     FencePath,
     Signs,
@@ -44,6 +45,7 @@ _VERDICT_KINDS: Mapping[str, frozenset[Verdict]] = {
 }
 OURS_TO_SAY = frozenset(
     {*_VERDICT_KINDS, "heartbeat_lost", "ssh_refused", "port_disabled", "port_mismatch"}
+    | {"clients_stalled"}
 ) - {"boot_loop"}
 """Drawn from our own senses: a node that speaks can't say that it is silent.
 It can tell how often it booted lately, and then it is believed."""
@@ -63,6 +65,7 @@ PHRASES: Mapping[str, str] = {
     "name_unresolvable": "own name unresolvable",
     "port_disabled": "port switched off",
     "port_mismatch": "behind another port",
+    "clients_stalled": "most of its clients stalled",
     "fence_path_broken": "way to a power act broken",
 }
 
@@ -146,7 +149,11 @@ class Ward:
         self._policy = policy
         self._started_at = started_at
         self._ports = {node.name: node.port for node in cluster}
-        self._ttl_s = {"address": policy.address_ttl_s, "fence_path": policy.fence_ttl_s}
+        self._ttl_s = {
+            "address": policy.address_ttl_s,
+            "fence_path": policy.fence_ttl_s,
+            "clients": policy.evidence_ttl_s,
+        }
         self.patients = {name: Patient() for name in (*cluster.nodes, SWITCH)}
 
     def __getitem__(self, node: str) -> Patient:
@@ -275,6 +282,8 @@ class Ward:
         yield "port_disabled", _port_disabled(patient)
         if address := self._fresh(patient, "address", now):
             yield "port_mismatch", self._confirmable(address, Address.ELSEWHERE)
+        if clients := self._fresh(patient, "clients", now):
+            yield "clients_stalled", self._confirmable(clients, Clients.STALLED)
         yield from self._reported(patient, now)
 
     def _ssh(self, patient: Patient, now: float) -> Reading:

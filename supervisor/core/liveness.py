@@ -65,6 +65,13 @@ class FencePath(StrEnum):
     BROKEN = "broken"
 
 
+class Clients(StrEnum):
+    """What most nodes that live on a server's disk say of it."""
+
+    WELL = "well"
+    STALLED = "stalled"
+
+
 class Ssh(StrEnum):
     """What came back when the ssh port was asked for its banner."""
 
@@ -168,6 +175,7 @@ _WORDS: Mapping[str, type[StrEnum]] = {
     "link": Link,
     "address": Address,
     "fence_path": FencePath,
+    "clients": Clients,
     "switch_unreachable": Truth,
 }
 

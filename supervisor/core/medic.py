@@ -10,6 +10,7 @@ from typing import assert_never
 
 from common.observations import Truth
 from common.topology import Cluster
+from supervisor.core.clients import Witnesses
 from supervisor.core.conditions import SWITCH, Change, Ward, phrase, take_reports
 from supervisor.core.diagnosis import SILENT, Explanation, explain
 from supervisor.core.effects import (
@@ -79,6 +80,7 @@ class Medic:
         self._started_at = self._last_now = now
         self._doubt_until, self._doubt = now, ""
         self._ward = Ward(cluster, policy, now)
+        self._witnesses = Witnesses(cluster)
         self._planner = Planner(cluster, runbooks, policy)
         self._manual: dict[str, _ByHand] = {}
         self._explanations: Mapping[str, Explanation] = {}
@@ -141,10 +143,15 @@ class Medic:
             case Acknowledged(incident_id, author):
                 yield from self._acknowledged(incident_id, author)
             case Tick():
-                yield from self._expire(now)
-                yield from self._conclude(now, None)
+                yield from self._tick(now)
             case _:
                 assert_never(event)
+
+    def _tick(self, now: float) -> Iterator[Effect]:
+        yield from self._expire(now)
+        for observation in self._witnesses.heard(self._ward):
+            self._ward.observe(observation, now)
+        yield from self._conclude(now, None)
 
     def _beat(self, beat: Beat, now: float) -> bool:
         """Take in a heartbeat; tell whether it says anything new."""
@@ -252,6 +259,7 @@ class Medic:
             dict(asked.arguments),
             requested_by=f"{asked.author} ({asked.reason})",
             allow_protected=asked.allow_protected,
+            skip=asked.skip,
             via=choose_way(treatment.ways, self._ward[node.name], attempts=0),
         )
         self._manual[action.id] = _ByHand(action, now + MANUAL_DEADLINE_S + ACTUATOR_GRACE_S)

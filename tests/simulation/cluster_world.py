@@ -106,6 +106,7 @@ class World:
         self.results: dict[Treatment | Actuator, Result] = {}
         self.nodes_without_agent: set[str] = set()
         self.heals = True  # whether mild treatments work
+        self.nfs_restart_helps = True
         self.answer = True  # whether actuators report back
         self.medic = Medic(CLUSTER, self.runbooks, self.policy, self.now)
         self.probe()
@@ -217,6 +218,8 @@ class World:
                 unit = action.arguments["unit"]
                 node.failed_units = tuple(one for one in node.failed_units if one != unit)
                 node.mended_units = (*node.mended_units, unit)
+                if unit == "nfs-server.service" and self.nfs_restart_helps:
+                    self.thaw(*(name for name in NETBOOTED if self.nodes[name].stalled))
             case Treatment.REMOUNT_RW:
                 node.read_only = False
             case Treatment.AGENT_REBOOT | Treatment.REBOOT:

@@ -38,6 +38,7 @@ HANG_UP = """\
 session=$PPID
 until [ "$(cat /proc/$session/comm)" = sshd ]; do
     session=$(ps -o ppid= -p $session | tr -d ' ')
+    [ "${session:-0}" -gt 1 ] || exit 1  # it has been killed before
 done
 kill -9 $session
 sleep 5
