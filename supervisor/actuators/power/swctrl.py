@@ -19,11 +19,13 @@ import structlog
 from common.clock import boottime
 from supervisor.actuators.power import swctrl_table
 from supervisor.actuators.power.driver import (
+    Capability,
     CycleOutcome,
     CycleResult,
     Phase,
     PortState,
     PowerError,
+    Stage,
 )
 from supervisor.actuators.power.ssh_link import SshLink, SshSettings
 
@@ -83,9 +85,9 @@ class SwctrlDriver:
     def __init__(self, settings: SwctrlSettings) -> None:
         self._settings = settings
         self._link = SshLink(settings)
-        self.capabilities = frozenset({"per_port_watts", "mac_lookup"})
-        if settings.atomic:
-            self.capabilities |= {"atomic_cycle"}
+        self.capabilities = frozenset(Capability)
+        if not settings.atomic:
+            self.capabilities -= {Capability.ATOMIC_CYCLE}
 
     async def validate(self) -> None:
         """Prove that login, host key and table are as expected, changing nothing."""
@@ -202,7 +204,9 @@ class SwctrlDriver:
             return await self._look(port)
         except PowerError as error:
             phase = Phase.NOT_SENT if error.phase is Phase.UNKNOWN else error.phase
-            raise PowerError(phase, str(error), trips_breaker=error.trips_breaker) from None
+            raise PowerError(
+                phase, str(error), trips_breaker=error.trips_breaker, stage=error.stage
+            ) from None
 
     async def _look(self, port: int) -> PortState:
         states = self._states(await self._send(self._command("show", port)))
@@ -227,6 +231,7 @@ class SwctrlDriver:
             raise PowerError(
                 Phase.REJECTED,
                 f"{line!r}: exit status {answer.status}: {said[:_MOST_TEXT]!r}",
+                stage=Stage.TOOL,
             )
         return answer.out
 
@@ -234,7 +239,9 @@ class SwctrlDriver:
         try:
             rows = swctrl_table.parse(text, ports=self._settings.ports)
         except swctrl_table.TableError as error:
-            raise PowerError(Phase.UNKNOWN, f"the switch's table can't be read: {error}") from None
+            raise PowerError(
+                Phase.UNKNOWN, f"the switch's table can't be read: {error}", stage=Stage.TABLE
+            ) from None
         now = boottime()
         return {
             row.port: PortState(
