@@ -28,6 +28,7 @@ from supervisor.actuators.power.driver import (
     Stage,
 )
 from supervisor.actuators.power.ssh_link import SshLink, SshSettings
+from supervisor.actuators.power.watch import Watch, judge
 
 _log = structlog.get_logger(__name__)
 _ERROR_LINE = re.compile(r"^\[error\].*", re.MULTILINE | re.IGNORECASE)
@@ -49,34 +50,6 @@ class SwctrlSettings(SshSettings):
     poll_s: float = 0.5  # between looks at a port
     confirm_s: float = 10.0  # how long an `off` or `on` may take to show
     settle_s: float = 30.0  # how long, beyond its time off, a cycle may take to show
-
-
-@dataclass(slots=True)
-class _Watch:
-    """What was seen of one port, from before a command on. Only changes are kept."""
-
-    before: PortState
-    seen: list[PortState]
-    was_off: bool = False
-    is_on_again: bool = False
-
-    def note(self, state: PortState) -> None:
-        last = self.seen[-1]
-        if (state.admin, state.delivering) != (last.admin, last.delivering):
-            self.seen.append(state)
-        self.is_on_again = self.was_off and self._is_on(state)
-        self.was_off = self.was_off or self.is_off(state)
-
-    def is_off(self, state: PortState) -> bool:
-        """An idle port delivers nothing either: only a change, or the setting, is proof."""
-        if state.delivering is not False:
-            return False
-        return self.before.delivering is True or state.admin == "off"
-
-    def _is_on(self, state: PortState) -> bool:
-        if state.delivering is True:
-            return True
-        return self.before.delivering is not True and state.admin == "auto"
 
 
 class SwctrlDriver:
@@ -112,7 +85,7 @@ class SwctrlDriver:
         """Switch `port` off, and only it; returns once it was seen off."""
         command = self._command("set off", port)
         before = await self._before(port)
-        watch = _Watch(before, [before])
+        watch = Watch(before)
         await self._set(command, port, op_id, watch.is_off)
 
     async def on(self, port: int, *, op_id: str) -> None:
@@ -141,10 +114,10 @@ class SwctrlDriver:
             if error.phase is Phase.REJECTED:
                 return CycleResult(CycleOutcome.REFUSED, str(error), (before,))
             unknown = str(error)
-        watch = _Watch(before, [before])
+        watch = Watch(before)
         await self._watch(port, off_for + self._settings.settle_s, watch)
         detail = "" if watch.is_on_again and not atomic else await self._set_auto_again(port)
-        return _judge(watch, unknown, detail)
+        return judge(watch, unknown, detail)
 
     async def aclose(self) -> None:
         """Close the connection."""
@@ -167,7 +140,7 @@ class SwctrlDriver:
             why = str(trouble) if trouble else f"{command!r} was taken"
             raise PowerError(Phase.UNKNOWN, f"{why}, but {shows}")
 
-    async def _watch(self, port: int, patience_s: float, watch: _Watch) -> None:
+    async def _watch(self, port: int, patience_s: float, watch: Watch) -> None:
         """Look until `watch` has seen the port off and on again, or patience ends."""
 
         def enough(state: PortState) -> bool:
@@ -270,17 +243,3 @@ class SwctrlDriver:
                 Phase.REJECTED, f"off for {off_s!r} s: expected {_LEAST_OFF_S} to {_MOST_OFF_S}"
             )
         return math.ceil(off_s)
-
-
-def _judge(watch: _Watch, unknown: str, detail: str) -> CycleResult:
-    seen = tuple(watch.seen)
-    if watch.is_on_again:
-        return CycleResult(CycleOutcome.VERIFIED, f"seen off, then on{detail}", seen)
-    if watch.was_off:
-        said = f"seen off, but not on again; last: {seen[-1].raw!r}{detail}"
-        return CycleResult(CycleOutcome.UNKNOWN, said, seen)
-    if unknown:
-        return CycleResult(CycleOutcome.UNKNOWN, f"{unknown}; never seen off{detail}", seen)
-    return CycleResult(
-        CycleOutcome.SENT_UNVERIFIED, f"the switch took it, but was never seen off{detail}", seen
-    )
