@@ -53,7 +53,7 @@ class App:
         clock = ClockOffset()
         logbook = self._logbook = Logbook()
         self._current = CurrentObservations(self._changed)
-        self._metrics = Metrics(release)
+        self._metrics = Metrics(release, in_memory=settings.host is not None)
         self._programs = Programs()
         systemctl = Systemctl(self._programs, settings.systemctl)
         settings.run.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -86,7 +86,7 @@ def treatments(settings: Settings, systemctl: Systemctl) -> dict[str, Treatment]
         RestartUnit(restarter, settings.units),
         FixHosts(settings.procfs, settings.rootfs),
         FixKernelImage(settings.rootfs),
-        RemountRw(*trees, settings.mounts),
+        RemountRw(*trees, settings.mounts, settings.host),
         LookAtPeer(settings.peers, settings.bind),
     ]
     if settings.bus:

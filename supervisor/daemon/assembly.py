@@ -7,10 +7,10 @@ from common.tasks import run_until_one_ends
 from common.topology import Cluster
 from common.wire import Heartbeat
 from supervisor.actuators.agent_commands import AgentCommands
+from supervisor.actuators.power.choice import driver_of
 from supervisor.actuators.power.orders import Reconciled, outlets_of
 from supervisor.actuators.power.service import PowerService
 from supervisor.actuators.power.settings import PowerSettings
-from supervisor.actuators.power.swctrl import SwctrlDriver, SwctrlSettings
 from supervisor.actuators.ssh import SshActuator
 from supervisor.api import operators
 from supervisor.api.backend import Backend
@@ -172,20 +172,7 @@ def _ssh_actuator(settings: Settings, cluster: Cluster) -> SshActuator:
 
 
 def _power_service(settings: Settings, journal: Journal, cluster: Cluster) -> PowerService:
-    switch, given = cluster.switch, settings.switch
-    driver = SwctrlDriver(
-        SwctrlSettings(
-            address=switch.address,
-            port=switch.ssh_port,
-            user=switch.user,
-            known_hosts=settings.credentials.switch_known_hosts,
-            client_key=settings.credentials.switch_key,
-            ports=switch.ports,
-            atomic=given.atomic,
-            poll_s=given.poll_s,
-            settle_s=given.verify_timeout_s,
-        )
-    )
+    given = settings.switch
     patience = PowerSettings(
         default_off_s=given.off_s,
         min_off_s=min(given.off_s, PowerSettings().min_off_s),
@@ -193,4 +180,4 @@ def _power_service(settings: Settings, journal: Journal, cluster: Cluster) -> Po
         command_s=given.command_timeout_s,
         cycle_margin_s=given.command_timeout_s + given.verify_timeout_s,
     )
-    return PowerService(driver, journal, outlets_of(cluster), patience)
+    return PowerService(driver_of(settings, cluster), journal, outlets_of(cluster), patience)

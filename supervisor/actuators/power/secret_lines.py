@@ -1,4 +1,4 @@
-"""Credentials as lines of `key=value`, in a file that only its owner may read.
+"""Credentials as lines of `key=value`, in a file that not everybody may read.
 
 The same form for every driver that needs more than an ssh key; fence agents take it as it is.
 """
@@ -21,7 +21,9 @@ def read(path: Path, known: Collection[str] = ()) -> dict[str, str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise _unusable(f"{path}: can't be read: {error}") from None
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+    # Not the group's read bit: systemd lets a service read its credentials through an ACL, whose
+    # mask shows there.
+    if mode & (stat.S_IRWXO | stat.S_IWGRP):
         raise _unusable(f"{path}: others can read it; chmod 600 it")
     found: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
