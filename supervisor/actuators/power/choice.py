@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 
 from common.topology import Cluster
 from supervisor.actuators.power.driver import PowerDriver
-from supervisor.actuators.power.swctrl import SwctrlDriver, SwctrlSettings
+from supervisor.actuators.power.swctrl import SwctrlSettings
+from supervisor.actuators.power.switch_shell import SwitchShellDriver
 from supervisor.settings import Settings
 
 
@@ -18,7 +19,7 @@ def driver_of(settings: Settings, cluster: Cluster) -> PowerDriver:
 
 def _swctrl(settings: Settings, cluster: Cluster) -> PowerDriver:
     switch, given = cluster.switch, settings.switch
-    return SwctrlDriver(
+    return SwitchShellDriver(
         SwctrlSettings(
             address=switch.address,
             port=switch.ssh_port,

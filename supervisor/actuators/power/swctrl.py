@@ -36,8 +36,9 @@ _MAC_LINE = re.compile(
     r"[@u\s]*([0-9]{1,3})\s+[0-9]{1,4}\s+((?:[0-9a-f]{2}:){5}[0-9a-f]{2})(?=\s|$)"
 )
 _LEAST_OFF_S, _MOST_OFF_S = 1, 120
-_SECOND_ON_S = 5  # the detached line says `auto` once more, in case the first was lost
+SECOND_ON_S = 5  # the detached line says `auto` once more, in case the first was lost
 _MOST_TEXT = 200
+NOT_FOUND = 127  # the shell's exit status for a program that isn't there
 Verb = Literal["show", "set off", "set auto", "restart"]
 
 
@@ -58,7 +59,7 @@ class SwctrlDriver:
     def __init__(self, settings: SwctrlSettings) -> None:
         self._settings = settings
         self._link = SshLink(settings)
-        self.capabilities = frozenset(Capability)
+        self.capabilities: frozenset[Capability] = frozenset(Capability)
         if not settings.atomic:
             self.capabilities -= {Capability.ATOMIC_CYCLE}
 
@@ -101,9 +102,7 @@ class SwctrlDriver:
         """
         off_for = self._whole_seconds(off_s)
         before = await self._before(port)
-        # What `restart` does to a port that is switched off is not known.
-        atomic = self._settings.atomic and before.admin == "auto"
-        line = self._command("restart", port) if atomic else self._detached(port, off_for)
+        line, atomic = self._cycle_line(port, off_for, before)
         unknown = ""
         _log.info("power_cycle_sent", port=port, op_id=op_id, line=line)
         try:
@@ -204,13 +203,13 @@ class SwctrlDriver:
             raise PowerError(
                 Phase.REJECTED,
                 f"{line!r}: exit status {answer.status}: {said[:_MOST_TEXT]!r}",
-                stage=Stage.TOOL,
+                stage=Stage.TOOL if answer.status == NOT_FOUND else Stage.COMMAND,
             )
         return answer.out
 
     def _states(self, text: str) -> dict[int, PortState]:
         try:
-            rows = swctrl_table.parse(text, ports=self._settings.ports)
+            rows = self._parse(text)
         except swctrl_table.TableError as error:
             raise PowerError(
                 Phase.UNKNOWN, f"the switch's table can't be read: {error}", stage=Stage.TABLE
@@ -223,17 +222,32 @@ class SwctrlDriver:
             for row in rows.values()
         }
 
+    def _parse(self, text: str) -> dict[int, swctrl_table.PoeRow]:
+        """Read the table. Raises TableError."""
+        return swctrl_table.parse(text, ports=self._settings.ports)
+
     def _command(self, verb: Verb, port: int) -> str:
         """Build the one command there is, for one port. Raises PowerError for a bad port."""
+        self._check(port)
+        return f"swctrl poe {verb} id {port:d}"
+
+    def _check(self, port: int) -> None:
+        """Raise PowerError for a bad port."""
         if type(port) is not int or not 1 <= port <= self._settings.ports:
             raise PowerError(
                 Phase.REJECTED, f"{port!r} is no PoE port: expected 1 to {self._settings.ports}"
             )
-        return f"swctrl poe {verb} id {port:d}"
+
+    def _cycle_line(self, port: int, off_for: int, before: PortState) -> tuple[str, bool]:
+        """Return the line that cycles, and whether the switch's own `restart` does it."""
+        # What `restart` does to a port that is switched off is not known.
+        if self._settings.atomic and before.admin == "auto":
+            return self._command("restart", port), True
+        return self._detached(port, off_for), False
 
     def _detached(self, port: int, off_for: int) -> str:
         off, on = self._command("set off", port), self._command("set auto", port)
-        steps = f"{off}; sleep {off_for:d}; {on}; sleep {_SECOND_ON_S:d}; {on}"
+        steps = f"{off}; sleep {off_for:d}; {on}; sleep {SECOND_ON_S:d}; {on}"
         return f"nohup sh -c '{steps}' >/dev/null 2>&1 </dev/null &"
 
     def _whole_seconds(self, off_s: float) -> int:
