@@ -1,6 +1,7 @@
 """Where everything is joined: settings in, a running supervisor out. The app is embeddable."""
 
 import secrets
+from dataclasses import replace
 
 from common import clock, sd_notify
 from common.tasks import run_until_one_ends
@@ -9,6 +10,7 @@ from common.wire import Heartbeat
 from supervisor.actuators.agent_commands import AgentCommands
 from supervisor.actuators.power.choice import driver_of
 from supervisor.actuators.power.orders import Reconciled, outlets_of
+from supervisor.actuators.power.pace import pace_of
 from supervisor.actuators.power.service import PowerService
 from supervisor.actuators.power.settings import PowerSettings
 from supervisor.actuators.ssh import SshActuator
@@ -60,7 +62,9 @@ class Supervisor:
         )
         memory = Memory(self._journal)
         now = clock.boottime()
-        medic = Medic(self._cluster, plan.runbooks, _policy(settings), now, memory.restore(now))
+        self._pace = pace_of(settings, len(self._cluster.nodes))
+        policy = replace(_policy(settings), port_ttl_s=self._pace.port_ttl_s)
+        medic = Medic(self._cluster, plan.runbooks, policy, now, memory.restore(now))
         self._engine = Engine(medic, memory, hands.perform, self._feed.publish)
         self._server = self._make_server(plan, memory)
 
@@ -70,8 +74,8 @@ class Supervisor:
         bind_to = self._settings.supervisor.bind
         ssh = SshBannerSense(senses.ssh_every_s, senses.timeout_s, bind_to)
         reach = ReachSense(senses.reach_every_s, senses.timeout_s, bind_to, senses.icmp)
-        switch_timeout = self._settings.switch.command_timeout_s
-        switch = SwitchSense(self._power.status, senses.switch_every_s, switch_timeout)
+        pace = self._pace
+        switch = SwitchSense(self._power.status, pace.every_s, pace.look_s, pace.tells_delivery)
         self._say_started()
         try:
             await run_until_one_ends(
@@ -172,12 +176,12 @@ def _ssh_actuator(settings: Settings, cluster: Cluster) -> SshActuator:
 
 
 def _power_service(settings: Settings, journal: Journal, cluster: Cluster) -> PowerService:
-    given = settings.switch
+    given, pace = settings.switch, pace_of(settings, len(cluster.nodes))
     patience = PowerSettings(
         default_off_s=given.off_s,
         min_off_s=min(given.off_s, PowerSettings().min_off_s),
-        status_s=given.command_timeout_s,
-        command_s=given.command_timeout_s,
-        cycle_margin_s=given.command_timeout_s + given.verify_timeout_s,
+        status_s=pace.look_s,
+        command_s=pace.command_s,
+        cycle_margin_s=2 * pace.command_s + given.verify_timeout_s,
     )
     return PowerService(driver_of(settings, cluster), journal, outlets_of(cluster), patience)
