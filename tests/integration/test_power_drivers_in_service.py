@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from common.topology import Cluster, Node, Role, Switch
 from lab.switch.controller import MAC, FakeController
 from supervisor.actuators.power.driver import PowerDriver
 from supervisor.actuators.power.fence import FenceDriver, FenceSettings
+from supervisor.actuators.power.findings import Mark
 from supervisor.actuators.power.orders import Outlet, PowerRequest, Verdict
 from supervisor.actuators.power.service import PowerService
 from supervisor.actuators.power.settings import PowerSettings
+from supervisor.actuators.power.survey import Survey, survey
 from supervisor.actuators.power.unifi import UnifiDriver, UnifiSettings
 from supervisor.journal.intents import IntentState
 from supervisor.journal.journal import Journal
@@ -62,7 +65,8 @@ def fence(tmp_path: Path) -> FenceDriver:
 
 
 def _switched(tmp_path: Path) -> list[str]:
-    return [line for line in (tmp_path / "told").read_text().splitlines() if "status" not in line]
+    told = (tmp_path / "told").read_text().splitlines()
+    return [line for line in told if line.startswith(("on", "off", "reboot"))]
 
 
 async def test_a_cycle_by_a_fence_agent_is_verified_and_settled(
@@ -162,3 +166,47 @@ async def test_a_cycle_that_nobody_saw_is_closed_all_the_same(
             await asyncio.sleep(0.05)
     assert controller.ports.log == []
     await service.aclose()
+
+
+# The survey of each
+
+
+CLUSTER = Cluster(
+    "lab",
+    "UTC",
+    "192.0.2.0/24",
+    Switch("fake", "127.0.0.1"),
+    {
+        name: Node(name, f"{port:08x}", f"dc:a6:32:00:00:{port:02x}", f"192.0.2.{port}", port, role)
+        for name, port, role in (("login", PORT, Role.LOGIN), ("yellow1", OTHER, Role.WORKER))
+    },
+)
+
+
+def _limits(found: Survey) -> str:
+    return "\n".join(one.text for one in found.findings if one.subject == "limit")
+
+
+async def test_the_survey_of_a_fence_agent_names_its_limits(
+    fence: FenceDriver, tmp_path: Path
+) -> None:
+    """Usable, and nobody can say later that they weren't told."""
+    found = await survey(fence, CLUSTER, PATIENCE)
+    assert found.is_usable, found
+    for limit in ("a cycle is two commands", "whether power flows", "no watts", "which node hangs"):
+        assert limit in _limits(found)
+    assert _switched(tmp_path) == []
+
+
+async def test_the_survey_of_a_controller_names_its_limits(
+    unifi: UnifiDriver, controller: FakeController
+) -> None:
+    """Cycles only; and the controller's own Device Supervisor is warned of."""
+    found = await survey(unifi, CLUSTER, PATIENCE, exercise=40)
+    assert found.is_usable, found
+    assert "can only cycle" in _limits(found)
+    assert "a cycle is two commands" not in _limits(found)
+    marks = {one.subject: one.mark for one in found.findings}
+    assert marks["device supervisor"] is marks["exercise of port 40"] is Mark.WARNING
+    assert controller.ports.touched() <= {40}
+    await unifi.aclose()

@@ -17,7 +17,8 @@ from lab.switch.server import FakeSwitch
 from supervisor.actuators.power.findings import Mark
 from supervisor.actuators.power.settings import PowerSettings
 from supervisor.actuators.power.survey import Survey, survey
-from supervisor.actuators.power.swctrl import SwctrlDriver, SwctrlSettings
+from supervisor.actuators.power.swctrl import SwctrlSettings
+from supervisor.actuators.power.switch_shell import SwitchShellDriver
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
 QUICK = Latencies(off=0.01, on=0.02, restart=0.1)
@@ -66,9 +67,9 @@ def settings(switch: FakeSwitch, tmp_path: Path) -> SwctrlSettings:
 
 
 @pytest.fixture
-async def driver(settings: SwctrlSettings) -> AsyncIterator[SwctrlDriver]:
+async def driver(settings: SwctrlSettings) -> AsyncIterator[SwitchShellDriver]:
     """Return the driver under survey."""
-    driver = SwctrlDriver(settings)
+    driver = SwitchShellDriver(settings)
     yield driver
     await driver.aclose()
 
@@ -87,7 +88,7 @@ def _text(found: Survey, subject: str) -> str:
 
 
 async def test_a_good_switch_is_called_good_and_left_alone(
-    driver: SwctrlDriver, switch: FakeSwitch
+    driver: SwitchShellDriver, switch: FakeSwitch
 ) -> None:
     """Every question has a good answer, and no port changed for it."""
     found = await survey(driver, _cluster(), PATIENCE)
@@ -108,7 +109,7 @@ async def test_a_good_switch_is_called_good_and_left_alone(
     ],
 )
 async def test_the_way_is_proven_up_to_where_it_fails(
-    driver: SwctrlDriver, switch: FakeSwitch, kind: Kind, stage: str, proven: list[str]
+    driver: SwitchShellDriver, switch: FakeSwitch, kind: Kind, stage: str, proven: list[str]
 ) -> None:
     """What lies before the failure is good, what lies behind it is untested, and it says so."""
     switch.inject(Fault(kind, times=None))
@@ -120,7 +121,9 @@ async def test_the_way_is_proven_up_to_where_it_fails(
     assert marks["table"] is Mark.UNTESTED
 
 
-async def test_a_table_that_is_no_table_is_told(driver: SwctrlDriver, switch: FakeSwitch) -> None:
+async def test_a_table_that_is_no_table_is_told(
+    driver: SwitchShellDriver, switch: FakeSwitch
+) -> None:
     """The login is good then, and the table is not."""
     switch.inject(Fault(Kind.TRUNCATED, match="show", amount=120, times=None))
     marks = _marks(await survey(driver, _cluster(), PATIENCE))
@@ -129,28 +132,41 @@ async def test_a_table_that_is_no_table_is_told(driver: SwctrlDriver, switch: Fa
 
 async def test_missing_credentials_are_told_by_their_file(settings: SwctrlSettings) -> None:
     """The file's name is in the finding, and nothing else was tested."""
-    driver = SwctrlDriver(replace(settings, client_key=Path("/nonexistent/switch_key")))
+    driver = SwitchShellDriver(replace(settings, client_key=Path("/nonexistent/switch_key")))
     found = await survey(driver, _cluster(), PATIENCE)
     assert "/nonexistent/switch_key" in _text(found, "credentials")
     assert _marks(found)["reach"] is Mark.UNTESTED
 
 
-async def test_an_inventory_that_names_the_wrong_port_is_found_out(driver: SwctrlDriver) -> None:
+async def test_an_inventory_that_names_the_wrong_port_is_found_out(
+    driver: SwitchShellDriver,
+) -> None:
     """Power-cycling green1 by the inventory would hit another port: bad."""
     found = await survey(driver, _cluster(green1=35), PATIENCE)
     assert not found.is_usable
     assert "green1 is seen behind port 34, and not 35" in _text(found, "addresses")
 
 
-async def test_a_port_that_the_switch_lacks_is_found_out(driver: SwctrlDriver) -> None:
+async def test_a_port_that_the_switch_lacks_is_found_out(driver: SwitchShellDriver) -> None:
     """An SFP port gives no power."""
     found = await survey(driver, _cluster(green1=50), PATIENCE)
     assert "green1 (50)" in _text(found, "ports")
     assert not found.is_usable
 
 
+async def test_a_switch_without_swctrl_is_usable_and_says_so(
+    driver: SwitchShellDriver, switch: FakeSwitch
+) -> None:
+    """Its other command line is named, and that it can't tell which node hangs where."""
+    switch.command_lines = {"telnet"}
+    found = await survey(driver, _cluster(), PATIENCE)
+    assert found.is_usable, found
+    assert "telnet localhost" in _text(found, "command line")
+    assert "which node hangs" in _text(found, "limit")
+
+
 async def test_the_exercise_is_proven_on_the_port_itself(
-    driver: SwctrlDriver, switch: FakeSwitch
+    driver: SwitchShellDriver, switch: FakeSwitch
 ) -> None:
     """An unused port goes off and on, and no other port changes."""
     found = await survey(driver, _cluster(), PATIENCE, exercise=EMPTY)
@@ -163,7 +179,7 @@ async def test_an_exercise_without_effect_is_bad_and_leaves_the_port_on(
     settings: SwctrlSettings, switch: FakeSwitch
 ) -> None:
     """A switch that says yes and does nothing is found out."""
-    hasty = SwctrlDriver(replace(settings, confirm_s=0.1))
+    hasty = SwitchShellDriver(replace(settings, confirm_s=0.1))
     switch.inject(Fault(Kind.NO_EFFECT, match="set off"))
     found = await survey(hasty, _cluster(), PATIENCE, exercise=EMPTY)
     assert _marks(found)[f"exercise of port {EMPTY}"] is Mark.BAD
@@ -176,7 +192,7 @@ async def test_an_exercise_without_effect_is_bad_and_leaves_the_port_on(
     [(15, "it is login's"), (41, "something takes power there"), (60, "doesn't list it")],
 )
 async def test_a_port_in_use_is_not_exercised(
-    driver: SwctrlDriver, switch: FakeSwitch, port: int, why: str
+    driver: SwitchShellDriver, switch: FakeSwitch, port: int, why: str
 ) -> None:
     """Neither a node's nor anybody else's port is touched."""
     switch.ports.plug(41)
