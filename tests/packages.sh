@@ -7,6 +7,7 @@ wanted="$wanted systemd-container debootstrap" # test_agent_systemd: a booted De
 wanted="$wanted snmpd" # test_snmp_driver: net-snmp's own agent
 wanted="$wanted fence-agents" # test_fence_driver: fence_dummy, an agent of the real library
 wanted="$wanted bindfs" # test_agent_hung_root: a file system that hangs when told to
+wanted="$wanted bindfs fuse3" # test_agent_root_stall, test_agent_hung_root: a server that is stopped
 missing=""
 for package in $wanted; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"

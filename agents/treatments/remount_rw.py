@@ -58,13 +58,14 @@ class RemountRw:
         sysfs: Path,
         rootfs: Path,
         allowed: Sequence[str],
+        lane: Lane | None = None,
         host: Host | None = None,
     ) -> None:
         self._host = host
         self._trees = _Trees(procfs, sysfs, rootfs)
         self._table = MountTable(procfs)
         self._allowed = tuple(allowed)
-        self._lane = Lane(self.name)
+        self._lane = lane or Lane()
 
     def refusal(self, arguments: Mapping[str, str]) -> str:
         """Allow only mounts that this agent watches."""
@@ -76,7 +77,7 @@ class RemountRw:
     async def carry_out(self, arguments: Mapping[str, str], deadline_s: float) -> str:  # noqa: ARG002 - a port
         """Remount and write."""
         point = arguments.get("mount", self._allowed[0])
-        return await self._lane.run(lambda: self._remount(point))
+        return await self._lane.run(self.name, lambda: self._remount(point))
 
     def _remount(self, point: str) -> str:
         try:

@@ -82,7 +82,7 @@ async def test_reaches_the_nodes_mount_from_a_namespace_of_its_own(disk: RealExt
     fd = os.open("/proc/self/ns/mnt", os.O_RDONLY)
     try:
         trees = Path("/proc"), Path("/sys"), Path("/host")
-        treatment = RemountRw(*trees, (str(disk.point),), Host(fd))
+        treatment = RemountRw(*trees, (str(disk.point),), host=Host(fd))
         await treatment.carry_out({}, 5)
     finally:
         os.close(fd)

@@ -1,13 +1,14 @@
 """What is copied into memory, and how."""
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from agents.ram.closure import Closure, closure, wanted_in_stdlib
+from agents.ram.closure import Closure, wanted_in_stdlib
 from agents.ram.image import Image
 
 
@@ -77,8 +78,13 @@ def test_modules_are_stored_compiled(tmp_path: Path, image: Path) -> None:
 
 @pytest.fixture(scope="module")
 def whole() -> Closure:
-    """What this very installation needs."""
-    return closure()
+    """What this very installation needs, as a process sees it that has nothing else loaded."""
+    say = "import pickle, sys; from agents.ram.closure import closure;"
+    say += "sys.stdout.buffer.write(pickle.dumps(closure()))"
+    said = subprocess.run([sys.executable, "-c", say], capture_output=True, check=True)
+    found = pickle.loads(said.stdout)  # noqa: S301 - our own
+    assert isinstance(found, Closure)
+    return found
 
 
 def test_the_closure_holds_what_runs_now(whole: Closure) -> None:
