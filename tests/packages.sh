@@ -6,7 +6,6 @@ wanted="$wanted e2fsprogs" # test_agent_read_only: real ext4
 wanted="$wanted systemd-container debootstrap" # test_agent_systemd: a booted Debian
 wanted="$wanted snmpd" # test_snmp_driver: net-snmp's own agent
 wanted="$wanted fence-agents" # test_fence_driver: fence_dummy, an agent of the real library
-wanted="$wanted bindfs" # test_agent_hung_root: a file system that hangs when told to
 wanted="$wanted bindfs fuse3" # test_agent_root_stall, test_agent_hung_root: a server that is stopped
 missing=""
 for package in $wanted; do

@@ -322,6 +322,28 @@ async def test_credentials_can_not_name_an_action_or_an_outlet(
     assert not (tmp_path / "told").exists()
 
 
+async def test_one_outlet_that_cannot_be_asked_is_unknown(
+    hostile: Callable[..., FenceSettings],
+) -> None:
+    """The others are told all the same; a machine that isn't on this strip blinds nobody."""
+    body = f"if given['plug'] == '{OTHER}': print('No such outlet'); sys.exit(1)"
+    states = await FenceDriver(hostile(body, ports=(PORT, OTHER), parallel=2)).status()
+    assert {port: state.admin for port, state in states.items()} == {PORT: "auto", OTHER: "unknown"}
+    assert "No such outlet" in states[OTHER].raw
+
+
+@pytest.mark.parametrize(
+    "options", [{"x": "1\naction=reboot"}, {"x\naction": "reboot"}, {"a=b": ""}]
+)
+async def test_no_option_can_smuggle_a_line(
+    hostile: Callable[..., FenceSettings], tmp_path: Path, options: dict[str, str]
+) -> None:
+    """An option is one line, or the agent isn't started."""
+    with pytest.raises(PowerError, match="one line of KEY=VALUE"):
+        await FenceDriver(hostile(options=options)).off(PORT, op_id="a")
+    assert not (tmp_path / "told").exists()
+
+
 async def test_a_missing_agent_is_told(hostile: Callable[..., FenceSettings]) -> None:
     """By its path, before anything is sent."""
     driver = FenceDriver(replace(hostile(), agent=Path("/usr/sbin/fence_nowhere")))

@@ -71,15 +71,24 @@ class FenceDriver:
         await self.status()
 
     async def status(self) -> dict[int, PortState]:
-        """Ask for each outlet. One that can't be asked fails the whole look: never half a table."""
-        asked = [asyncio.ensure_future(self._look(port)) for port in self._settings.ports]  # noqa: TID251 -- awaited or cancelled below
-        try:
-            states = await asyncio.gather(*asked)
-        finally:
-            for one in asked:
-                one.cancel()
-            await asyncio.gather(*asked, return_exceptions=True)
-        return {state.port: state for state in states}
+        """Ask for each outlet. One that can't be asked is unknown; if none can, it raises that."""
+        ports = self._settings.ports
+        looks = await asyncio.gather(*map(self._look, ports), return_exceptions=True)
+        states: dict[int, PortState] = {}
+        for port, look in zip(ports, looks, strict=True):
+            if isinstance(look, PortState):
+                states[port] = look
+            elif isinstance(look, PowerError) and not look.trips_breaker:
+                states[port] = PortState(
+                    port, "unknown", None, None, None, boottime(), str(look)[:_MOST_TEXT]
+                )
+            else:
+                raise look
+        if errors := [look for look in looks if isinstance(look, PowerError)]:
+            _log.warning("outlets_not_asked", count=len(errors), first=str(errors[0]))
+        if len(errors) == len(ports):
+            raise errors[0]
+        return states
 
     async def off(self, port: int, *, op_id: str) -> None:
         """Switch the outlet off; returns once the agent says that it is."""

@@ -57,6 +57,10 @@ async def run(agent: Path, options: Mapping[str, str], deadline_s: float, *, los
 
     Raises `PowerError`: NOT_SENT if it can't be started, phase `lost` if it isn't done in time.
     """
+    if bad := [key for key, value in options.items() if "\n" in key + value or "=" in key]:
+        raise PowerError(
+            Phase.NOT_SENT, f"{bad[0]!r}: expected one line of KEY=VALUE", stage=Stage.CREDENTIALS
+        )
     try:
         transport, listener = await asyncio.get_running_loop().subprocess_exec(
             _Listener,
