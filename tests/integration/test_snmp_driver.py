@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from supervisor.actuators.power import snmp_agent
 from supervisor.actuators.power.driver import (
     Capability,
     CycleOutcome,
@@ -139,6 +140,10 @@ def _is_the_protocol(driver: SnmpDriver) -> PowerDriver:
     return driver
 
 
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 async def test_status_tells_every_port_and_changes_nothing(
     driver: SnmpDriver, agent: Agent
 ) -> None:
@@ -226,6 +231,21 @@ async def test_v3_works_with_privacy(settings: SnmpSettings, agent: Agent) -> No
     private = SnmpDriver(replace(settings, credentials=agent.credentials(**V3)))
     result = await private.cycle(PORT, off_s=0.1, op_id="a")
     assert result.outcome is CycleOutcome.VERIFIED, result.detail
+    await private.aclose()
+
+
+async def test_a_long_life_keeps_neither_memory_nor_sockets(
+    settings: SnmpSettings, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library's engine grows a little with each v3 request: it is replaced in time."""
+    monkeypatch.setattr(snmp_agent, "_REQUESTS_AN_ENGINE", 10)
+    private = SnmpDriver(replace(settings, credentials=agent.credentials(**V3)))
+    await private.status()
+    engine, sockets = private._agent._engine, _open_files()
+    for _ in range(6):
+        assert PORT in await private.status()
+    assert private._agent._engine is not engine
+    assert _open_files() <= sockets + 1
     await private.aclose()
 
 

@@ -4,6 +4,7 @@ The only file that knows pysnmp, which has no types of its own. A request that s
 sent exactly once: a repeated datagram could arrive after a later command.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ _LOGIN = (
     errind.UnsupportedSecurityLevel,
     errind.DecryptionError,
 )
+_REQUESTS_AN_ENGINE = 5000  # an hour's, and some hundred KiB
 _LOGIN_STATUS = "authorizationError"
 _HALF_DONE = {"genErr", "undoFailed"}  # it may have happened all the same
 _ABSENT = (rfc1905.NoSuchObject, rfc1905.NoSuchInstance, rfc1905.EndOfMibView)
@@ -62,6 +64,8 @@ class SnmpAgent:
     def __init__(self, settings: AgentSettings) -> None:
         self._settings = settings
         self._engine = hlapi.SnmpEngine()
+        self._requests = 0
+        self._turn = asyncio.Lock()  # a switch's processor is small: one question at a time
 
     async def get(self, oids: Sequence[str]) -> dict[str, int | None]:
         """Return the integer behind each number; None where the agent has none."""
@@ -81,6 +85,18 @@ class SnmpAgent:
         self._engine.close_dispatcher()
 
     async def _request(self, command: Any, asked: list[Any], lost: Phase, *, retries: int) -> Any:
+        async with self._turn:
+            self._renew()
+            return await self._ask(command, asked, lost, retries=retries)
+
+    def _renew(self) -> None:
+        """Begin with a new engine now and then: over v3 each request leaves a few objects in it."""
+        self._requests += 1
+        if self._requests > _REQUESTS_AN_ENGINE:
+            self._engine.close_dispatcher()
+            self._engine, self._requests = hlapi.SnmpEngine(), 1
+
+    async def _ask(self, command: Any, asked: list[Any], lost: Phase, *, retries: int) -> Any:
         settings = self._settings
         where = f"{settings.address} udp port {settings.port}"
         secret = self._secret()
