@@ -22,7 +22,7 @@ from agents.programs import Programs
 from agents.runner import Runner
 from agents.server import Server
 from agents.session import Session
-from agents.settings import Settings
+from agents.settings import Autonomy, Settings
 from agents.systemctl import Systemctl
 from common.clock import boot_id, boottime
 from common.observations import Truth
@@ -115,11 +115,12 @@ class App:
                 "detectors": self._runner.run(),
                 "heartbeat": self._heartbeats.run(),
                 "commands": self._commands.run(),
-                "autonomy": act_alone(
-                    self._alone, self._logbook, self._observations, self._commands.carry_out
-                ),
                 "watchdog": self._feed_watchdog(),
             }
+            if self._settings.autonomy is not Autonomy.NONE:
+                work["autonomy"] = act_alone(
+                    self._alone, self._logbook, self._observations, self._commands.carry_out
+                )
             await run_until_one_ends(work, grace_s=_STOP_WITHIN_S)
         finally:
             notify("STOPPING=1")

@@ -12,6 +12,7 @@ from agents.detectors.hostname_resolves import HostnameResolves
 from agents.detectors.k3s_api import K3sApi
 from agents.detectors.kernel_image_readable import KernelImageReadable
 from agents.detectors.kernel_log import KernelLog
+from agents.detectors.nfs_stall import NfsStall
 from agents.detectors.pressure import Pressure
 from agents.detectors.read_only_mounts import ReadOnlyMounts
 from agents.detectors.root_stall import RootStall
@@ -52,6 +53,7 @@ DETECTOR_NAMES = tuple(
         Pressure,
         BootHistory,
         K3sApi,
+        NfsStall,
     )
 )
 
@@ -82,6 +84,7 @@ def detectors(
         Pressure(settings.procfs),
         BootHistory(settings.procfs, disk, settings.boot_history),
         K3sApi(settings.k3s_server, settings.k3s_credentials, settings.node),
+        NfsStall(settings.procfs, settings.bind),
     ]
     return [detector for detector in every if detector.name not in settings.without]
 

@@ -34,6 +34,11 @@ class _Sample:
     def at(self, now: float) -> Estimate:
         return Estimate(self.offset_s, self.error_s + DRIFT * max(0.0, now - self.taken_at))
 
+    @property
+    def rank(self) -> float:
+        """All intervals widen alike, so the narrowest one is the same at every instant."""
+        return self.error_s - DRIFT * self.taken_at
+
 
 class ClockOffset:
     """The best estimate over a sliding window of beats."""
@@ -63,5 +68,5 @@ class ClockOffset:
         """Return the narrowest interval, or None when no beat of the last minutes was answered."""
         while self._samples and now - self._samples[0].taken_at > MAX_AGE_S:
             self._samples.popleft()
-        estimates = (sample.at(now) for sample in self._samples)
-        return min(estimates, key=lambda estimate: estimate.error_s, default=None)
+        best = min(self._samples, key=lambda sample: sample.rank, default=None)
+        return best.at(now) if best else None

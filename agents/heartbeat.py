@@ -69,10 +69,12 @@ class Heartbeats:
         if self._lost_at is not None or wait_s < _LEAST_GAP_S:
             await asyncio.sleep(wait_s)
             return
-        await asyncio.sleep(_LEAST_GAP_S)
+        begun = boottime()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait_s - _LEAST_GAP_S):
+            async with asyncio.timeout(wait_s):
                 await self._news.wait()
+        if (early_s := begun + _LEAST_GAP_S - boottime()) > 0:  # else: no second wake-up
+            await asyncio.sleep(early_s)
 
     def overdue_s(self, now: float) -> float:
         """Return how late the loop is; 0 or less while it turns, answered or not."""

@@ -36,8 +36,9 @@ class Mount:
 class MountTable:
     """Reads one mount table from a file that is opened once and kept."""
 
-    def __init__(self, procfs: Path) -> None:
-        self._candidates = (procfs / "1/mountinfo", procfs / "self/mountinfo")
+    def __init__(self, procfs: Path, file: str = "mountinfo") -> None:
+        """`file` may be another view of the same table, such as mountstats."""
+        self._candidates = (procfs / "1" / file, procfs / "self" / file)
         self._fd: int | None = None
 
     def read(self) -> str:
@@ -82,15 +83,15 @@ def _mount(line: str) -> Mount:
     if not separator or len(left) < _FIELDS_BEFORE or len(right) < _FIELDS_AFTER:
         raise DetectorError(f"mountinfo: unexpected line {line[:200]!r}")
     return Mount(
-        point=_unescaped(left[4]),
+        point=unescaped(left[4]),
         filesystem=right[0],
-        source=_unescaped(right[1]),
+        source=unescaped(right[1]),
         options=frozenset(left[5].split(",")),
         super_options=frozenset(right[2].split(",")),
         device=left[2],
     )
 
 
-def _unescaped(text: str) -> str:
+def unescaped(text: str) -> str:
     r"""Undo the kernel's escapes: a space is \040."""
     return _ESCAPE.sub(lambda found: chr(int(found[1], 8)), text)

@@ -4,8 +4,9 @@ A look that raises, overruns its deadline or returns nonsense makes what the det
 of *unknown* and is counted; the others go on. A look that hangs is never joined by a second
 one: while it is outstanding, the detector stays unknown.
 
-A detector with a `watch` is looked through at once when that rings; its periodic look goes on,
-on its own grid. A watch that ends is begun again, with pauses that grow to `_LONGEST_PAUSE_S`.
+All periods are counted from one instant, so that looks that are due together cost one wake-up.
+A detector with a `watch` is looked through at once when that rings; its periodic look goes on, on
+its grid. A watch that ends is begun again, with pauses that grow to `_LONGEST_PAUSE_S`.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ from common.wire import WireObservation
 
 _log = structlog.get_logger(__name__)
 _EXPECTED = (DetectorError, ProgramError, OSError)  # these explain themselves without a traceback
+_EARLY_S = 0.001  # a timer may fire early: that look was the one due
 _LEAST_GAP_S = 0.05  # between looks: a storm of events must not become a storm of looks
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 
@@ -54,10 +56,11 @@ class Runner:
 
     async def run(self) -> None:
         """Run until cancelled."""
+        begun = boottime()
         async with asyncio.TaskGroup() as group:
             for detector in self._detectors:
                 bell = asyncio.Event()
-                looking = self._keep_looking(detector, bell)
+                looking = self._keep_looking(detector, bell, begun)
                 group.create_task(looking, name=f"detector {detector.name}")
                 if isinstance(detector, Watcher):
                     watching = self._keep_watching(detector, bell)
@@ -68,15 +71,16 @@ class Runner:
         """Return by how long the latest detector's loop is late; 0 while all of them turn."""
         return max((now - by for by in self._next_turn_by.values()), default=0.0)
 
-    async def _keep_looking(self, detector: Detector, bell: asyncio.Event) -> None:
-        due = boottime()
+    async def _keep_looking(self, detector: Detector, bell: asyncio.Event, due: float) -> None:
         while True:
-            self._next_turn_by[detector.name] = due + detector.period_s + detector.deadline_s
+            self._next_turn_by[detector.name] = boottime() + detector.deadline_s
             bell.clear()  # what rings from here on may be too late for this look
             await self.look(detector)
             now = boottime()
-            if now >= due:
-                due = max(due + detector.period_s, now)  # skip what was missed
+            if now >= due - _EARLY_S:
+                missed = max(0.0, now - due) // detector.period_s
+                due += detector.period_s * (1 + missed)  # skipped, but it stays on the grid
+            self._next_turn_by[detector.name] = due  # a look may have changed the period
             await _rung(bell, min(_LEAST_GAP_S, due - now), due - now)
 
     async def _keep_watching(self, detector: Watcher, bell: asyncio.Event) -> None:
@@ -152,11 +156,13 @@ class Runner:
 
 
 async def _rung(bell: asyncio.Event, at_least_s: float, at_most_s: float) -> None:
-    """Wait until `bell` rings, within these bounds."""
-    await asyncio.sleep(at_least_s)
+    """Wait until `bell` rings, within these bounds. Waking up costs: once, unless it rings."""
+    begun = boottime()
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(at_most_s - at_least_s):
+        async with asyncio.timeout(at_most_s):
             await bell.wait()
+    if (early_s := begun + at_least_s - boottime()) > 0:
+        await asyncio.sleep(early_s)
 
 
 async def _watched(detector: Watcher, look_now: Callable[[], None]) -> str:

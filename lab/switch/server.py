@@ -24,8 +24,9 @@ from lab.switch.faults import AT, Fault, Faults, Kind, Place
 from lab.switch.ports import Latencies, Ports
 from lab.switch.session import Channel, Greeter
 from lab.switch.swctrl import Quirks, Swctrl
+from lab.switch.timekeeper import Timekeeper
 
-_MAX_UNAUTHENTICATED = 5
+MAX_UNAUTHENTICATED = 5
 _ACCEPTS_PER_WAKEUP = 16
 _NOISE = b"\r\n*** US-48 maintenance console ***\r\n"
 _LINGER_ZERO = struct.pack("ii", 1, 0)
@@ -77,12 +78,12 @@ class FakeSwitch:
         self.second_s = second_s
         self._listener: socket.socket | None = None
         self._unauthenticated: Counter[str] = Counter()
+        self._strangers = 0
         self._connections: set[asyncssh.SSHServerConnection] = set()
         self._sockets: set[socket.socket] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._jobs: set[asyncio.Task[Any]] = set()
-        self._due_changed = asyncio.Event()
-        self.ports.on_schedule(self._due_changed.set)
+        self._timekeeper = Timekeeper(self.ports, clock)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -94,7 +95,7 @@ class FakeSwitch:
     async def start(self) -> None:
         """Listen; `port` 0 takes a free one and keeps it. Raises OSError."""
         self._listen()
-        self._spawn(self._apply_due(), "switch-ports", self._tasks)
+        self._spawn(self._timekeeper.run(), "switch-ports", self._tasks)
 
     async def aclose(self) -> None:
         """Stop listening, cut every connection and end every running command."""
@@ -115,6 +116,10 @@ class FakeSwitch:
         """Make something go wrong, now or when its turn comes."""
         if AT[fault.kind] is not Place.SWITCH:
             self.faults.add(fault)
+            return
+        if fault.kind is Kind.CROWDED:
+            self._strangers += MAX_UNAUTHENTICATED
+            self._spawn(self._strangers_leave(fault.seconds), "switch-strangers", self._tasks)
             return
         if fault.kind is not Kind.REFUSE:
             self._stop_everything(fault.seconds, fault.kind)
@@ -186,6 +191,10 @@ class FakeSwitch:
         if self._listener is None:
             self._listen()
 
+    async def _strangers_leave(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        self._strangers -= MAX_UNAUTHENTICATED
+
     def _stop_everything(self, seconds: float, cause: str) -> None:
         for task in self._jobs:
             task.cancel()
@@ -208,7 +217,7 @@ class FakeSwitch:
             except OSError:  # nobody else waits
                 return
             self.accepted += 1
-            if self._unauthenticated[client] >= _MAX_UNAUTHENTICATED:
+            if self._unauthenticated[client] + self._strangers >= MAX_UNAUTHENTICATED:
                 sock.close()
                 continue
             self._unauthenticated[client] += 1
@@ -279,16 +288,6 @@ class FakeSwitch:
 
     def _open_channel(self, client: str) -> Channel | None:
         return None if self.faults.strike(Place.CHANNEL, client) else Channel(self)
-
-    async def _apply_due(self) -> None:
-        """Apply what comes due on the ports. Only with a real clock: tests may step their own."""
-        while True:
-            self._due_changed.clear()
-            self.ports.run_due()
-            due = self.ports.next_due()
-            wait = None if due is None else max(due - self.clock(), 0.001)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._due_changed.wait(), wait)
 
     async def _sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds * self.second_s)

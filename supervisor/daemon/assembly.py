@@ -8,7 +8,7 @@ from common.tasks import run_until_one_ends
 from common.topology import Cluster
 from common.wire import Heartbeat
 from supervisor.actuators.agent_commands import AgentCommands
-from supervisor.actuators.power.choice import driver_of
+from supervisor.actuators.power.choice import driver_of, files_of
 from supervisor.actuators.power.orders import Reconciled, outlets_of
 from supervisor.actuators.power.pace import pace_of
 from supervisor.actuators.power.service import PowerService
@@ -27,11 +27,13 @@ from supervisor.core.medic import Medic
 from supervisor.core.policy import Policy
 from supervisor.daemon.acting import Hands
 from supervisor.daemon.engine import Engine
+from supervisor.daemon.fence_path import FencePathCheck
 from supervisor.daemon.memory import Memory, StoredHistory
 from supervisor.daemon.plan import Plan, load_plan
 from supervisor.daemon.term import Term
 from supervisor.daemon.witnesses import Witnesses
 from supervisor.journal.journal import Journal
+from supervisor.senses.addresses import AddressSense
 from supervisor.senses.reach import ReachSense
 from supervisor.senses.ssh_banner import SshBannerSense
 from supervisor.senses.switch import SwitchSense
@@ -66,6 +68,14 @@ class Supervisor:
         policy = replace(_policy(settings), port_ttl_s=self._pace.port_ttl_s)
         medic = Medic(self._cluster, plan.runbooks, policy, now, memory.restore(now))
         self._engine = Engine(medic, memory, hands.perform, self._feed.publish)
+        self._switch = SwitchSense(
+            self._power.look,
+            self._pace.every_s,
+            self._pace.look_s,
+            self._pace.urgent_every_s,
+            self._pace.tells_delivery,
+        )
+        self._fence_path = _fence_path(settings, self._power, self._journal, self._cluster)
         self._server = self._make_server(plan, memory)
 
     async def run(self) -> None:
@@ -73,9 +83,8 @@ class Supervisor:
         nodes, senses = list(self._cluster), self._settings.senses
         bind_to = self._settings.supervisor.bind
         ssh = SshBannerSense(senses.ssh_every_s, senses.timeout_s, bind_to)
+        addresses = AddressSense(self._power.macs, senses.addresses_every_s, self._pace.look_s)
         reach = ReachSense(senses.reach_every_s, senses.timeout_s, bind_to, senses.icmp)
-        pace = self._pace
-        switch = SwitchSense(self._power.status, pace.every_s, pace.look_s, pace.tells_delivery)
         self._say_started()
         try:
             await run_until_one_ends(
@@ -86,7 +95,9 @@ class Supervisor:
                     "power": self._power.run(self._power_story),
                     "sense ssh": ssh.run(nodes, self._tell),
                     "sense reach": reach.run(nodes, self._tell),
-                    "sense switch": switch.run(nodes, self._tell),
+                    "sense addresses": addresses.run(nodes, self._tell),
+                    "fence path": self._fence_path.run(self._tell),
+                    "sense switch": self._switch.run(nodes, self._tell),
                 }
             )
         finally:
@@ -111,6 +122,8 @@ class Supervisor:
 
     def _alive(self) -> None:
         """Called at each turn of the loop: the watchdog is fed only while it really turns."""
+        if self._engine.is_uneasy():
+            self._switch.hurry()
         if not self._ready and self._server.started:
             self._ready = True
             sd_notify.notify("READY=1")
@@ -166,6 +179,15 @@ def _policy(settings: Settings) -> Policy:
     )
 
 
+def _fence_path(
+    settings: Settings, power: PowerService, journal: Journal, cluster: Cluster
+) -> FencePathCheck:
+    held = settings.credentials
+    files = (*files_of(settings), held.nodes_key, held.nodes_known_hosts)
+    deadline = pace_of(settings, len(cluster.nodes)).look_s
+    return FencePathCheck(power, journal.state, files, list(cluster), deadline)
+
+
 def _ssh_actuator(settings: Settings, cluster: Cluster) -> SshActuator:
     return SshActuator(
         cluster.nodes,
@@ -183,5 +205,6 @@ def _power_service(settings: Settings, journal: Journal, cluster: Cluster) -> Po
         status_s=pace.look_s,
         command_s=pace.command_s,
         cycle_margin_s=2 * pace.command_s + given.verify_timeout_s,
+        cool_down_s=settings.rails.cool_down_s,
     )
     return PowerService(driver_of(settings, cluster), journal, outlets_of(cluster), patience)

@@ -193,6 +193,23 @@ async def test_turning_loops_are_not_overdue() -> None:
         await asyncio.wait([task], timeout=5)
 
 
+async def test_period_that_grows_makes_nobody_overdue() -> None:
+    """A look may lengthen its detector's period: the loop isn't late for that."""
+
+    def lengthen() -> list[WireObservation]:
+        detector.period_s = 60.0
+        return _fine()
+
+    detector = Looks("lazy", lengthen)
+    runner, current, _ = _runner_of(detector)
+
+    async def work() -> None:
+        await _until(lambda: current.snapshot(boottime()))
+        assert runner.overdue_s(boottime() + 50) <= 0.0
+
+    await _watch_in(runner, work)
+
+
 class Watches(Looks):
     """A detector with a long period that is told of events."""
 

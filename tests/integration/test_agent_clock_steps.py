@@ -37,7 +37,7 @@ def _stepped(peer: Peer, steps: int) -> bool:
 
 @pytest.mark.parametrize("hours", [1, -1])
 async def test_an_hour_either_way(peer: Peer, tmp_path: Path, hours: int) -> None:
-    """Noticed both ways, beats and their signatures go on, and every duration stays true."""
+    """Noticed within 1 s; beats and their signatures go on, and every duration stays true."""
     silent = socket.create_server(("127.0.0.1", 0))  # the kernel accepts, nobody speaks
     port = str(silent.getsockname()[1])
     look = {"address": "127.0.0.1", "ssh_port": port, "agent_port": "1"}
@@ -51,9 +51,9 @@ async def test_an_hour_either_way(peer: Peer, tmp_path: Path, hours: int) -> Non
         )
         await peer.beats_more(2)  # the look is under way, and lasts a second
         with stepped(hours * HOUR):
-            await peer.until(lambda: _stepped(peer, 1), within_s=2)
+            await peer.until(lambda: _stepped(peer, 1), within_s=1)
             there = _seen(peer, "clock_stepped")
-        await peer.until(lambda: _stepped(peer, 2), within_s=2)
+        await peer.until(lambda: _stepped(peer, 2), within_s=1)
         await peer.until(lambda: peer.result_of("look"))
         await peer.beats_more(5)
         lasted = boottime() - begun

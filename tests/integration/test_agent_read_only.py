@@ -49,14 +49,14 @@ def _detector(ext4: RealExt4, messages: KernelMessages | None) -> ReadOnlyMounts
 async def test_injected_error_reaches_the_supervisor(
     peer: Peer, tmp_path: Path, ext4: RealExt4
 ) -> None:
-    """errors=remount-ro: true at the supervisor, with the mount and what became of it."""
+    """errors=remount-ro: true at the supervisor within 1.5 s, with the mount and its fate."""
     (tmp_path / "node").mkdir()
     node = Node(tmp_path / "node")
     detector = _detector(ext4, KernelMessages())
     async with at_work(node.settings(peer.url, interval_s=1.0), [detector]):
         await peer.until(lambda: _status(peer) is Truth.FALSE)
         ext4.fail()
-        await peer.until(lambda: _status(peer) is Truth.TRUE)
+        await peer.until(lambda: _status(peer) is Truth.TRUE, within_s=1.5)
     (seen,) = peer.beats[-1].observations
     assert (seen.kind, seen.subject) == ("root_read_only", str(ext4.point))
     assert seen.detail.startswith("ext4 from /dev/loop")

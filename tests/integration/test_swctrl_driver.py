@@ -1,6 +1,8 @@
-"""The `swctrl` driver against the fake switch over real ssh: each fault has its stated outcome.
+"""The `swctrl` driver against a switch over real ssh: each fault has its stated outcome.
 
-The oracle is the switch's own log of transitions, never what the driver says of itself.
+The switch is the fake one of the lab, and, for all that can be played there, its ports behind a
+real dropbear with busybox ash. The oracle is the switch's own log of transitions, never what the
+driver says of itself.
 """
 
 import asyncio
@@ -11,6 +13,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from lab.switch import dropbear
 from lab.switch.faults import Fault, Kind
 from lab.switch.ports import Latencies
 from lab.switch.server import FakeSwitch
@@ -19,20 +22,65 @@ from supervisor.actuators.power.driver import CycleOutcome, Phase, PowerDriver, 
 from supervisor.actuators.power.swctrl import SwctrlDriver, SwctrlSettings
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
-QUICK = Latencies(off=0.01, on=0.02, restart=0.15)
+QUICK = Latencies(off=0.01, on=0.02, restart=0.4)
 SECOND_S = 0.15  # of the switch's own shell, against a real second of the driver's patience
 PORT = 15
-HASTY = {"command_s": 0.4, "confirm_s": 0.3, "settle_s": 0.0}
+
+
+# A command there is half a dozen processes, and looks are farther apart.
+UNHURRIED = Latencies(off=0.01, on=0.02, restart=1.5)
+PATIENCE_S = {FakeSwitch: 0.4, dropbear.DropbearSwitch: 3.0}
+ON_DROPBEAR = {
+    "test_validate_and_status_change_nothing",
+    "test_off_and_on_touch_one_port",
+    "test_every_command_names_its_port_with_id",
+    "test_an_atomic_cycle_is_verified",
+    "test_a_detached_cycle_is_verified",
+    "test_a_port_that_is_off_is_cycled_without_restart",
+    "test_two_cycles_at_once_share_one_connection",
+    "test_macs_tells_which_device_is_behind_which_port",
+    "test_the_firmwares_quirks_do_not_matter",
+    "test_a_bad_port_never_reaches_the_switch",
+    "test_an_unpinned_switch_is_not_spoken_to",
+    "test_a_command_without_effect_is_never_called_done",
+    "test_an_effect_on_another_port_is_never_called_done",
+    "test_a_port_the_switch_does_not_have",
+    "test_a_cycle_that_never_happened_is_never_verified",
+    "test_a_late_cycle_is_waited_for",
+    "test_a_port_that_stays_off_is_told_and_switched_on_again",
+    "test_a_device_that_stays_down_is_the_devices_affair",
+    "test_a_refused_cycle_says_so",
+    "test_a_lost_connection_is_opened_again_on_next_use",
+    "test_a_cancelled_command_leaves_the_driver_usable",
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run against the fake switch, and against dropbear what can be played there."""
+    if "switch" in metafunc.fixturenames:
+        both = metafunc.function.__name__ in ON_DROPBEAR
+        servers = ["asyncssh", "dropbear"] if both else ["asyncssh"]
+        metafunc.parametrize("switch", servers, indirect=True)
 
 
 @pytest.fixture
-async def switch() -> AsyncIterator[FakeSwitch]:
+async def switch(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[FakeSwitch]:
     """Return a switch with Pis on ports 9, 15 and 33."""
-    fake = FakeSwitch(authorized_keys=[KEY], password="ubnt", latencies=QUICK, second_s=SECOND_S)
+    if request.param == "dropbear":
+        if reason := dropbear.why_not():
+            pytest.skip(reason)
+        (tmp_path / "switch").mkdir()
+        switch = dropbear.DropbearSwitch(
+            tmp_path / "switch", authorized_key=KEY, latencies=UNHURRIED, second_s=1.0
+        )
+    else:
+        switch = FakeSwitch(
+            authorized_keys=[KEY], password="ubnt", latencies=QUICK, second_s=SECOND_S
+        )
     for number in (9, PORT, 33):
-        fake.ports.plug(number, mac=f"dc:a6:32:00:00:{number:02x}")
-    async with fake:
-        yield fake
+        switch.ports.plug(number, mac=f"dc:a6:32:00:00:{number:02x}")
+    async with switch:
+        yield switch
 
 
 @pytest.fixture
@@ -64,9 +112,9 @@ async def driver(settings: SwctrlSettings) -> AsyncIterator[SwctrlDriver]:
 
 
 @pytest.fixture
-async def hasty(settings: SwctrlSettings) -> AsyncIterator[SwctrlDriver]:
+async def hasty(settings: SwctrlSettings, switch: FakeSwitch) -> AsyncIterator[SwctrlDriver]:
     """Return a driver that soon gives up, for what never happens."""
-    driver = SwctrlDriver(replace(settings, **HASTY))
+    driver = SwctrlDriver(replace(settings, **haste(switch)))
     yield driver
     await driver.aclose()
 
@@ -77,6 +125,11 @@ async def detaching(settings: SwctrlSettings) -> AsyncIterator[SwctrlDriver]:
     driver = SwctrlDriver(replace(settings, atomic=False))
     yield driver
     await driver.aclose()
+
+
+def haste(switch: FakeSwitch) -> dict[str, float]:
+    """Return the settings of a driver that soon gives up."""
+    return {"command_s": PATIENCE_S[type(switch)], "confirm_s": 0.3, "settle_s": 0.0}
 
 
 async def _until(condition: Callable[[], bool]) -> None:
@@ -406,7 +459,7 @@ async def test_a_cycle_that_never_happened_is_never_verified(
     atomic: bool,
 ) -> None:
     """Without having seen the port off, the driver says so."""
-    driver = SwctrlDriver(replace(settings, atomic=atomic, **HASTY))
+    driver = SwctrlDriver(replace(settings, atomic=atomic, **haste(switch)))
     match = "" if kind in {Kind.NO_EFFECT, Kind.WRONG_PORT} else "nohup"
     match = "restart" if atomic else match or "set off"
     switch.inject(Fault(kind, match=match, port=33))
@@ -428,7 +481,7 @@ async def test_a_port_that_stays_off_is_told_and_switched_on_again(
     settings: SwctrlSettings, switch: FakeSwitch
 ) -> None:
     """Seen off but not on again is unknown, and `set auto` is sent once more."""
-    detaching = SwctrlDriver(replace(settings, atomic=False, **HASTY))
+    detaching = SwctrlDriver(replace(settings, atomic=False, **haste(switch)))
     switch.inject(Fault(Kind.NO_EFFECT, match="set auto", times=2))
     result = await detaching.cycle(PORT, off_s=1, op_id="a")
     assert result.outcome is CycleOutcome.UNKNOWN
@@ -463,7 +516,7 @@ async def test_a_reboot_amid_a_cycle_ends_with_the_port_on(
     settings: SwctrlSettings, switch: FakeSwitch
 ) -> None:
     """The detached line dies with the switch, whose ports come back by themselves."""
-    detaching = SwctrlDriver(replace(settings, atomic=False, **HASTY))
+    detaching = SwctrlDriver(replace(settings, atomic=False, **haste(switch)))
     cycling = asyncio.create_task(detaching.cycle(PORT, off_s=1, op_id="a"))  # noqa: TID251 -- awaited below
     await _until(lambda: not switch.ports[PORT].powered)
     switch.inject(Fault(Kind.REBOOT, seconds=0.2))

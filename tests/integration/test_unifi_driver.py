@@ -86,6 +86,7 @@ async def test_status_tells_every_poe_port(
     busy, idle = states[PORT], states[1]
     assert (busy.admin, busy.delivering) == ("auto", True)
     assert (idle.admin, idle.delivering) == ("auto", False)
+    assert (busy.link, idle.link) == (True, False)
     told = (3.4, "Class 4") if api == "classic" else (None, None)
     assert (busy.watts, busy.pd_class) == told
     assert (Capability.PER_PORT_WATTS in driver.capabilities) == (api == "classic")

@@ -67,7 +67,7 @@ EXPLAINED: list[tuple[str, Ill, dict[str, str]]] = [
     ),
     (
         "living witnesses behind login",
-        {"pi_login": ("ssh_refused",), **dict.fromkeys(NETBOOTED, STALLED)},
+        {"pi_login": ("ssh_refused",), **dict.fromkeys(NETBOOTED, (*STALLED, "nfs_stalled"))},
         dict.fromkeys(NETBOOTED, "pi_login"),
     ),
     (

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from common.inventory import load_cluster
-from supervisor.actuators.power.choice import driver_of
+from supervisor.actuators.power.choice import driver_of, files_of
 from supervisor.actuators.power.driver import Capability, PowerError
 from supervisor.actuators.power.fence import FenceDriver
 from supervisor.actuators.power.snmp import SnmpDriver
@@ -56,6 +56,22 @@ async def test_credentials_and_certificates_are_files_beside_the_settings(tmp_pa
     with pytest.raises(PowerError, match=str(tmp_path / "switch_login")):
         await driver.validate()
     await driver.aclose()
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", ["switch_key", "switch_known_hosts"]),
+        ("[switch]\ndriver = 'snmp'\n", ["switch_login"]),
+        ("[switch]\ndriver = 'unifi'\n" + UNIFI, ["switch_login", "controller.pem"]),
+        ("[switch]\ndriver = 'fence'\n[switch.fence]\nagent = '/x/y'\nlogin = false\n", ["y"]),
+    ],
+)
+def test_the_daily_check_asks_for_the_files_that_are_needed(
+    tmp_path: Path, text: str, names: list[str]
+) -> None:
+    """A fence agent needs no ssh key, and nobody is called because there is none."""
+    assert [path.name for path in files_of(_settings(tmp_path, text))] == names
 
 
 async def test_a_fence_agent_is_asked_for_the_inventorys_ports_alone(tmp_path: Path) -> None:

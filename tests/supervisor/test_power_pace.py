@@ -31,4 +31,4 @@ def test_a_fence_agent_has_time_for_every_node(tmp_path: Path) -> None:
     path.write_text(FENCE)
     pace = pace_of(load_settings(path), 19)
     assert pace.look_s >= 19 + 10
-    assert pace.every_s == 30
+    assert (pace.every_s, pace.urgent_every_s) == (30, 10)

@@ -191,6 +191,80 @@ def test_tables_in_any_order_are_read_in_full(
     assert parse(_render(columns), ports=48).keys() == {row[0] for row in rows}
 
 
+# The whole table as the switch prints it, and all that a firmware or a bad line may do to it.
+_GARBAGE = {
+    "HpMode": ["Dot3at", "Dot3af", "Unknown", ""],
+    "PwrLimit": ["32000", "-1", "-1096017060", "", "n/a"],
+    "PwrGood": ["Good", "Bad", "On", "Off"],
+    "Voltage(V)": ["53.24", "0.00", "-1096017060.00"],
+    "Current(mA)": ["26.00", "Class 4", "Auto"],
+}
+_ALL_WIDTHS = _WIDTHS | {
+    "HpMode": 12, "PwrLimit": 8, "PwrGood": 7, "Voltage(V)": 10, "Current(mA)": 11
+}  # fmt: skip
+_lines = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Zl", "Zp"]), max_size=40)
+Truth = tuple[int, str, str, str, str]
+
+
+@st.composite
+def _printed(draw: st.DrawFn) -> tuple[list[Truth], str, str]:
+    """Draw what is true of some ports, a print of it, and how that print was damaged."""
+    truth = draw(_rows)
+    order = draw(st.permutations(list(_ALL_WIDTHS)))
+    widths = {name: width + draw(st.integers(0, 6)) for name, width in _ALL_WIDTHS.items()}
+    cells = {name: [str(row[at]) for row in truth] for at, name in enumerate(_WIDTHS)}
+    cells |= {
+        name: [draw(st.sampled_from(words)) for _ in truth] for name, words in _GARBAGE.items()
+    }
+    lines = _render([(name, widths[name], cells[name]) for name in order]).split("\n")
+    head = ["Total Power Limit(mW): 45000", ""]
+    damage = draw(st.sampled_from(["none", "none", "drift", "cut", "lost", "noise", "glued"]))
+    at = draw(st.integers(0, len(lines) - 2))
+    match damage:
+        case "drift":  # a column wandered, in one line
+            place = draw(st.integers(0, len(lines[at])))
+            lines[at] = lines[at][:place] + " " * draw(st.integers(1, 9)) + lines[at][place:]
+        case "lost":  # characters went missing
+            place, gone = draw(st.integers(0, len(lines[at]))), draw(st.integers(1, 30))
+            lines[at] = lines[at][:place] + lines[at][place + gone :]
+        case "noise":  # somebody else's line, anywhere
+            lines.insert(draw(st.integers(0, len(lines) - 1)), draw(_lines))
+        case "glued":  # a line end went missing
+            lines[at : at + 2] = [lines[at] + lines[at + 1]]
+        case _:
+            pass
+    text = draw(st.sampled_from(["\n", "\r\n", "\r\r\n"])).join([*head, *lines])
+    if damage == "cut":
+        text = text[: draw(st.integers(0, len(text) - 1))]
+    return truth, text, damage
+
+
+@given(_printed())
+def test_whatever_happens_to_the_print_no_port_is_told_wrongly(
+    printed: tuple[list[Truth], str, str],
+) -> None:
+    """Right, unknown or refused: on for off, or one port's state for another's, is never told."""
+    truth, text, damage = printed
+    states = {row[0]: row for row in truth}
+    try:
+        found = parse(text, ports=48)
+    except TableError as error:
+        refused, found = str(error), {}
+    else:
+        refused = ""
+    if damage == "none":  # a blank last cell can't be told from a row cut short
+        assert found.keys() == states.keys() or "cut short" in refused
+    if damage == "lost":  # a port that lost a digit is another one, but none that was listed
+        found = {port: row for port, row in found.items() if port in states}
+    assert found.keys() <= states.keys()
+    for port, row in found.items():
+        _, admin, pd_class, power, watts = states[port]
+        assert row.admin in {admin.lower(), "unknown"}
+        assert row.delivering in {power == "On", None}
+        assert row.pd_class in {pd_class if pd_class != "Unknown" else None, None}
+        assert row.watts in {float(watts), None}
+
+
 @given(st.text(max_size=300) | st.text(alphabet=" -\n\rPortOpModePoEPwr019Aufn", max_size=300))
 def test_any_text_is_read_or_refused(text: str) -> None:
     """Nothing but TableError comes out of nonsense."""

@@ -1,6 +1,7 @@
 """Which driver the settings mean. The only place that knows them all."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from common.topology import Cluster
 from supervisor.actuators.power.driver import PowerDriver
@@ -15,6 +16,20 @@ def driver_of(settings: Settings, cluster: Cluster) -> PowerDriver:
     Drivers are imported when they are chosen: a Pi needn't carry pysnmp for a UniFi switch.
     """
     return _DRIVERS[settings.switch.driver](settings, cluster)
+
+
+def files_of(settings: Settings) -> tuple[Path, ...]:
+    """Return the files without which the chosen driver can't do anything."""
+    held, given = settings.credentials, settings.switch
+    match given.driver:
+        case "swctrl":
+            return (held.switch_key, held.switch_known_hosts)
+        case "fence" if given.fence:
+            return (given.fence.agent, *([held.switch_login] if given.fence.login else []))
+        case "unifi" if given.unifi and given.unifi.ca_file:
+            return (held.switch_login, given.unifi.ca_file)
+        case _:
+            return (held.switch_login,)
 
 
 def _swctrl(settings: Settings, cluster: Cluster) -> PowerDriver:

@@ -65,6 +65,7 @@ class FenceDriver:
     def __init__(self, settings: FenceSettings) -> None:
         self._settings = settings
         self._sessions = asyncio.Semaphore(settings.parallel)
+        self._unasked = 0
 
     async def validate(self) -> None:
         """Prove that the agent starts and tells the state of every outlet, changing nothing."""
@@ -84,8 +85,8 @@ class FenceDriver:
                 )
             else:
                 raise look
-        if errors := [look for look in looks if isinstance(look, PowerError)]:
-            _log.warning("outlets_not_asked", count=len(errors), first=str(errors[0]))
+        errors = [look for look in looks if isinstance(look, PowerError)]
+        self._note(len(errors), str(errors[0]) if errors else "")
         if len(errors) == len(ports):
             raise errors[0]
         return states
@@ -115,6 +116,12 @@ class FenceDriver:
 
     async def aclose(self) -> None:
         """Nothing is kept open between runs."""
+
+    def _note(self, unasked: int, first: str) -> None:
+        """Log a loss once, and its recovery once."""
+        if unasked != self._unasked:
+            _log.warning("outlets_not_asked" if unasked else "outlets_asked", n=unasked, why=first)
+        self._unasked = unasked
 
     async def _look(self, port: int) -> PortState:
         ended = await self._run("status", port, Phase.NOT_SENT)

@@ -17,6 +17,9 @@ class PowerSettings:
     """How long a request may wait for another one on the same switch before it is refused."""
     status_s: float = 30.0
     """Deadline for one look at all ports. Drivers have tighter ones; these are the last resort."""
+    look_s: float = 1.5
+    """How long an order waits for a mere look at the ports that is under way, before it ends it
+    (which costs a new login). A real switch prints its tables in well under a second."""
     command_s: float = 45.0
     """Deadline for one `off` or `on`: connecting, the command, looking for its effect."""
     cycle_margin_s: float = 90.0
@@ -26,6 +29,8 @@ class PowerSettings:
     late_effect_s: float = 30.0
     """How long after a command of unknown fate the switch may still carry it out: 20 s seen.
     Until then the operation isn't closed, and the next one on that port has to wait."""
+    cool_down_s: float = 180.0
+    """No cycle of a port whose last act ended more lately than this: its device is booting."""
     retry_first_s: float = 0.5
     """First pause between tries; doubles each time."""
     retry_max_s: float = 8.0

@@ -17,7 +17,7 @@ from typing import Literal
 import structlog
 
 from common.clock import boottime
-from supervisor.actuators.power import swctrl_table
+from supervisor.actuators.power import swctrl_links, swctrl_macs, swctrl_table
 from supervisor.actuators.power.driver import (
     Capability,
     CycleOutcome,
@@ -32,11 +32,9 @@ from supervisor.actuators.power.watch import Watch, judge
 
 _log = structlog.get_logger(__name__)
 _ERROR_LINE = re.compile(r"^\[error\].*", re.MULTILINE | re.IGNORECASE)
-_MAC_LINE = re.compile(
-    r"[@u\s]*([0-9]{1,3})\s+[0-9]{1,4}\s+((?:[0-9a-f]{2}:){5}[0-9a-f]{2})(?=\s|$)"
-)
 _LEAST_OFF_S, _MOST_OFF_S = 1, 120
 SECOND_ON_S = 5  # the detached line says `auto` once more, in case the first was lost
+_FRESH_S = 2.0  # a look at all ports this young serves as the one before acting
 _MOST_TEXT = 200
 NOT_FOUND = 127  # the shell's exit status for a program that isn't there
 Verb = Literal["show", "set off", "set auto", "restart"]
@@ -59,6 +57,7 @@ class SwctrlDriver:
     def __init__(self, settings: SwctrlSettings) -> None:
         self._settings = settings
         self._link = SshLink(settings)
+        self._last: dict[int, PortState] = {}  # the last look at all ports, if nothing acted since
         self.capabilities: frozenset[Capability] = frozenset(Capability)
         if not settings.atomic:
             self.capabilities -= {Capability.ATOMIC_CYCLE}
@@ -69,18 +68,23 @@ class SwctrlDriver:
 
     async def status(self) -> dict[int, PortState]:
         """Return every PoE port the switch shows. Raises PowerError, never guesses."""
-        return self._states(await self._send("swctrl poe show"))
+        self._last = self._states(await self._send("swctrl poe show"))
+        return dict(self._last)
 
     async def macs(self) -> dict[str, int]:
         """Return the port behind which each address (lower case) was seen lately.
 
-        An address seen behind several ports is left out: nothing may rest on it.
+        Raises PowerError, also if the table can't be told.
         """
-        seen: dict[str, set[int]] = {}
-        for line in (await self._send("swctrl mac show")).lower().splitlines():
-            if found := _MAC_LINE.match(line):
-                seen.setdefault(found[2], set()).add(int(found[1]))
-        return {mac: ports.pop() for mac, ports in seen.items() if len(ports) == 1}
+        try:
+            return swctrl_macs.parse(await self._send("swctrl mac show"))
+        except swctrl_macs.MacTableError as error:
+            said = f"the switch's addresses can't be read: {error}"
+            raise PowerError(Phase.UNKNOWN, said) from None
+
+    async def links(self) -> dict[int, bool]:
+        """Return whether each port's Ethernet link is up, as far as the switch tells."""
+        return swctrl_links.parse(await self._send("swctrl port show"))
 
     async def off(self, port: int, *, op_id: str) -> None:
         """Switch `port` off, and only it; returns once it was seen off."""
@@ -91,6 +95,7 @@ class SwctrlDriver:
 
     async def on(self, port: int, *, op_id: str) -> None:
         """Switch `port` on (auto), and only it; returns once the switch shows it so."""
+        self._last = {}
         command = self._command("set auto", port)
         await self._set(command, port, op_id, lambda s: s.admin == "auto" or s.delivering is True)
 
@@ -172,6 +177,9 @@ class SwctrlDriver:
 
     async def _before(self, port: int) -> PortState:
         """Look at `port` before acting: if that fails, nothing was sent."""
+        known, self._last = self._last.get(port), {}
+        if known and boottime() - known.observed_at <= _FRESH_S:
+            return known
         try:
             return await self._look(port)
         except PowerError as error:

@@ -46,12 +46,18 @@ class SwitchShellDriver(SwctrlDriver):
         await self._find_out()
         if self._program is None:
             return await super().status()
-        return self._states(await self._send(switch_cli.show(self._program)))
+        self._last = self._states(await self._send(switch_cli.show(self._program)))
+        return dict(self._last)
 
     async def macs(self) -> dict[str, int]:
         """Return the port behind which each address was seen; nothing without swctrl."""
         await self._find_out()
         return {} if self._program else await super().macs()
+
+    async def links(self) -> dict[int, bool]:
+        """Return whether each port's Ethernet link is up; nothing without swctrl."""
+        await self._find_out()
+        return {} if self._program else await super().links()
 
     async def off(self, port: int, *, op_id: str) -> None:
         """Switch `port` off, and only it; returns once it was seen off."""

@@ -150,6 +150,7 @@ def _state(row: dict[str, Any], seen_at: float) -> PortState:
         pd_class=str(row["poe_class"]) if delivering and "poe_class" in row else None,
         observed_at=seen_at,
         raw=", ".join(f"{word} {row[word]}" for word in words if word in row),
+        link=row["up"] if isinstance(row.get("up"), bool) else None,
     )
 
 

@@ -130,4 +130,5 @@ def _state(row: dict[str, Any], seen_at: float) -> PortState:
         pd_class=None,
         observed_at=seen_at,
         raw=f"idx {number}, enabled {enabled}, poe {poe.get('state')}, link {row.get('state')}",
+        link={"UP": True, "DOWN": False}.get(str(row.get("state"))),
     )
