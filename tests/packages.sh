@@ -4,6 +4,8 @@ set -eu
 wanted="openssh-client iproute2"
 wanted="$wanted e2fsprogs" # test_agent_read_only: real ext4
 wanted="$wanted systemd-container debootstrap" # test_agent_systemd: a booted Debian
+wanted="$wanted snmpd" # test_snmp_driver: net-snmp's own agent
+wanted="$wanted fence-agents" # test_fence_driver: fence_dummy, an agent of the real library
 wanted="$wanted nfs-ganesha nfs-ganesha-mem" # test_agent_nfs: a real NFS server that stalls
 wanted="$wanted dropbear-bin busybox" # lab.switch.dropbear: the switch's own ssh server and shell
 wanted="$wanted openssh-server sudo" # test_real_sshd, test_ssh_commands: OpenSSH, visudo

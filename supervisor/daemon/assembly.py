@@ -1,16 +1,18 @@
 """Where everything is joined: settings in, a running supervisor out. The app is embeddable."""
 
 import secrets
+from dataclasses import replace
 
 from common import clock, sd_notify
 from common.tasks import run_until_one_ends
 from common.topology import Cluster
 from common.wire import Heartbeat
 from supervisor.actuators.agent_commands import AgentCommands
+from supervisor.actuators.power.choice import driver_of, files_of
 from supervisor.actuators.power.orders import Reconciled, outlets_of
+from supervisor.actuators.power.pace import pace_of
 from supervisor.actuators.power.service import PowerService
 from supervisor.actuators.power.settings import PowerSettings
-from supervisor.actuators.power.swctrl import SwctrlDriver, SwctrlSettings
 from supervisor.actuators.ssh import SshActuator
 from supervisor.api import operators
 from supervisor.api.backend import Backend
@@ -62,13 +64,16 @@ class Supervisor:
         )
         memory = Memory(self._journal)
         now = clock.boottime()
-        medic = Medic(self._cluster, plan.runbooks, _policy(settings), now, memory.restore(now))
+        self._pace = pace_of(settings, len(self._cluster.nodes))
+        policy = replace(_policy(settings), port_ttl_s=self._pace.port_ttl_s)
+        medic = Medic(self._cluster, plan.runbooks, policy, now, memory.restore(now))
         self._engine = Engine(medic, memory, hands.perform, self._feed.publish)
         self._switch = SwitchSense(
             self._power.look,
-            settings.senses.switch_every_s,
-            settings.switch.command_timeout_s,
-            settings.senses.switch_urgent_every_s,
+            self._pace.every_s,
+            self._pace.look_s,
+            self._pace.urgent_every_s,
+            self._pace.tells_delivery,
         )
         self._fence_path = _fence_path(settings, self._power, self._journal, self._cluster)
         self._server = self._make_server(plan, memory)
@@ -78,8 +83,7 @@ class Supervisor:
         nodes, senses = list(self._cluster), self._settings.senses
         bind_to = self._settings.supervisor.bind
         ssh = SshBannerSense(senses.ssh_every_s, senses.timeout_s, bind_to)
-        patience = self._settings.switch.command_timeout_s
-        addresses = AddressSense(self._power.macs, senses.addresses_every_s, patience)
+        addresses = AddressSense(self._power.macs, senses.addresses_every_s, self._pace.look_s)
         reach = ReachSense(senses.reach_every_s, senses.timeout_s, bind_to, senses.icmp)
         self._say_started()
         try:
@@ -179,8 +183,8 @@ def _fence_path(
     settings: Settings, power: PowerService, journal: Journal, cluster: Cluster
 ) -> FencePathCheck:
     held = settings.credentials
-    files = (held.switch_key, held.switch_known_hosts, held.nodes_key, held.nodes_known_hosts)
-    deadline = settings.switch.command_timeout_s
+    files = (*files_of(settings), held.nodes_key, held.nodes_known_hosts)
+    deadline = pace_of(settings, len(cluster.nodes)).look_s
     return FencePathCheck(power, journal.state, files, list(cluster), deadline)
 
 
@@ -194,26 +198,13 @@ def _ssh_actuator(settings: Settings, cluster: Cluster) -> SshActuator:
 
 
 def _power_service(settings: Settings, journal: Journal, cluster: Cluster) -> PowerService:
-    switch, given = cluster.switch, settings.switch
-    driver = SwctrlDriver(
-        SwctrlSettings(
-            address=switch.address,
-            port=switch.ssh_port,
-            user=switch.user,
-            known_hosts=settings.credentials.switch_known_hosts,
-            client_key=settings.credentials.switch_key,
-            ports=switch.ports,
-            atomic=given.atomic,
-            poll_s=given.poll_s,
-            settle_s=given.verify_timeout_s,
-        )
-    )
+    given, pace = settings.switch, pace_of(settings, len(cluster.nodes))
     patience = PowerSettings(
         default_off_s=given.off_s,
         min_off_s=min(given.off_s, PowerSettings().min_off_s),
-        status_s=given.command_timeout_s,
-        command_s=given.command_timeout_s,
-        cycle_margin_s=given.command_timeout_s + given.verify_timeout_s,
+        status_s=pace.look_s,
+        command_s=pace.command_s,
+        cycle_margin_s=2 * pace.command_s + given.verify_timeout_s,
         cool_down_s=settings.rails.cool_down_s,
     )
-    return PowerService(driver, journal, outlets_of(cluster), patience)
+    return PowerService(driver_of(settings, cluster), journal, outlets_of(cluster), patience)

@@ -65,12 +65,15 @@ class SwitchSense:
 
     `ports` returns None when the look gave way to an order: then nothing is said.
     Between two calls of `hurry` it looks every `urgent_every_s` seconds instead.
+    Where the driver can't tell whether power flows (`tells_delivery`), a port that is set on counts
+    as on: it is all that will ever be known, and must not keep a dead node in doubt for ever.
     """
 
     ports: Ports
     every_s: float
     timeout_s: float
     urgent_every_s: float = 1.0
+    tells_delivery: bool = True
     _reachable: bool = True
     _urgent: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -105,7 +108,11 @@ class SwitchSense:
             return ()
         self._note(reachable=True)
         now = clock.boottime()
-        seen = (one for node in nodes for one in _seen(node, ports.get(node.port), now))
+        seen = (
+            one
+            for node in nodes
+            for one in _seen(node, ports.get(node.port), now, tells_delivery=self.tells_delivery)
+        )
         return (_switch(Truth.FALSE, ""), *seen)
 
     def _note(self, *, reachable: bool, detail: str = "") -> None:
@@ -115,9 +122,11 @@ class SwitchSense:
         self._reachable = reachable
 
 
-def power(port: PortReport | None) -> Power:
+def power(port: PortReport | None, *, tells_delivery: bool = True) -> Power:
     """Reduce a port to one word."""
     match port.admin if port else "unknown", port.delivering if port else None:
+        case "auto", None if not tells_delivery:
+            return Power.ON
         case "off", _:
             return Power.DISABLED
         case _, True:
@@ -128,16 +137,21 @@ def power(port: PortReport | None) -> Power:
             return Power.UNKNOWN
 
 
-def _seen(node: Node, port: PortReport | None, now: float) -> Iterator[Observation]:
+def _seen(
+    node: Node, port: PortReport | None, now: float, *, tells_delivery: bool
+) -> Iterator[Observation]:
     """Yield what one look tells of a port: the link first, for it belongs to the power's word."""
     age = max(0.0, now - port.observed_at) if port else 0.0
     subject = str(node.port)
     if port is not None and port.link is not None:
-        word = Link.UP if port.link else Link.DOWN
-        yield Observation(Sense.SWITCH, node.name, "link", word, subject, age=age)
+        up = Link.UP if port.link else Link.DOWN
+        yield Observation(Sense.SWITCH, node.name, "link", up, subject, age=age)
+    word = power(port, tells_delivery=tells_delivery)
     detail = (port.pd_class or "").lower() if port else "the switch doesn't list this port"
+    if port and port.delivering is None and word is Power.ON:
+        detail = "set on; this switch can't tell whether power flows"
     watts = port.watts if port else None
-    yield Observation(Sense.SWITCH, node.name, "port", power(port), subject, detail, watts, age)
+    yield Observation(Sense.SWITCH, node.name, "port", word, subject, detail, watts, age)
 
 
 def _switch(unreachable: Truth, detail: str) -> Observation:
