@@ -85,6 +85,10 @@ class SwitchTable(_Table):
     command_timeout_s: Seconds = 15.0
     verify_timeout_s: Seconds = 60.0
     poll_s: Seconds = 0.5
+    stagger_s: Annotated[float, Field(ge=0)] = 5.0
+    """At least this long between two nodes' starts: each draws its inrush, then loads."""
+    max_booting: Annotated[int, Field(ge=1)] = 4
+    """Nodes that may be on their way up at once: a TFTP timeout can stop a Pi for good."""
 
 
 class RailsTable(_Table):

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from supervisor.core.effects import Action, Forget, Kept, Save
+from supervisor.core.effects import Action, Forget, Kept, Save, Treatment
 
 KEPT_S = 7 * 86400.0
+_GIVE_POWER = frozenset(str(one) for one in Treatment if one.gives_power)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,11 @@ class PastAction:
     runbook: str | None
     disruptive: bool
     at: float
+
+    @property
+    def gave_power(self) -> bool:
+        """Tell whether the node had to boot because of it."""
+        return self.treatment in _GIVE_POWER
 
     def record(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""

@@ -159,6 +159,8 @@ def _policy(settings: Settings) -> Policy:
         first_beat_s=settings.heartbeat.first_beat_s,
         boot_grace_s=rails.boot_grace_s,
         cool_down_s=rails.cool_down_s,
+        stagger_s=settings.switch.stagger_s,
+        max_booting=settings.switch.max_booting,
     )
 
 
