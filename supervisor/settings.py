@@ -42,7 +42,10 @@ class SupervisorTable(_Table):
 
 
 class CredentialsTable(_Table):
-    """[credentials]: files that hold secrets; default: systemd's $CREDENTIALS_DIRECTORY."""
+    """[credentials]: files that hold secrets.
+
+    Relative to systemd's $CREDENTIALS_DIRECTORY; without it to `credentials` beside the file.
+    """
 
     node_keys: Path = Path("keys")
     """A directory with one NODE.key per node (64 hex digits, mode 600)."""
@@ -121,13 +124,19 @@ def load_settings(path: Path) -> Settings:
     """Read the file and make its paths absolute. Raises `ConfigError` with file, line and key."""
     parsed = load(path).parse_as(Settings)
     here = path.resolve().parent
-    secrets = Path(os.environ.get("CREDENTIALS_DIRECTORY", here))
+    secrets = Path(os.environ.get("CREDENTIALS_DIRECTORY") or _secrets_beside(here))
     return parsed.model_copy(
         update={
             "supervisor": _absolute(parsed.supervisor, here),
             "credentials": _absolute(parsed.credentials, secrets),
         }
     )
+
+
+def _secrets_beside(here: Path) -> Path:
+    """Return where secrets lie when systemd hands none out: for a person who runs us as root."""
+    folder = here / "credentials"
+    return folder if folder.is_dir() else here
 
 
 def _absolute(table: TableT, base: Path) -> TableT:

@@ -280,6 +280,8 @@ class Medic:
             yield from self._planner.action_ended(ended, now)
         if ended.result in NOTHING_HAPPENED:
             yield from self._planner.orders.past.never_happened(ended.action_id)
+        else:
+            yield from self._planner.orders.past.ended(ended.action_id, str(ended.result))
 
     def _acknowledged(self, incident_id: str, author: str) -> Iterator[Effect]:
         for incident in self._planner.incidents.values():

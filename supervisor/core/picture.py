@@ -19,6 +19,7 @@ from supervisor.core.status import (
     NodeState,
     NodeStatus,
     OverrideStatus,
+    PowerAct,
     Status,
 )
 
@@ -91,7 +92,7 @@ def _node(node: Node, given: Situation, planner: Planner) -> NodeStatus:
     incident = planner.incidents.get(node.name)
     explanation = given.explanations.get(node.name)
     port = patient.vitals.probes.get("port")
-    last = patient.vitals.last_beat
+    last, booted = patient.vitals.last_beat, patient.vitals.boot_heard_at
     return NodeStatus(
         node.name,
         str(node.role),
@@ -111,7 +112,15 @@ def _node(node: Node, given: Situation, planner: Planner) -> NodeStatus:
         incident.id if incident else None,
         str(patient.signs.power),
         port.value if port else None,
+        None if booted is None else given.now - booted,
+        _last_power(node, given),
     )
+
+
+def _last_power(node: Node, given: Situation) -> PowerAct | None:
+    acts = [past for past in given.past if past.node == node.name and past.switched_power]
+    last = max(acts, key=lambda past: past.at, default=None)
+    return PowerAct(last.treatment, last.result, given.now - last.at) if last else None
 
 
 def _state(

@@ -44,6 +44,15 @@ class ConditionStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class PowerAct:
+    """The latest act at a node's port. `result` is empty while it runs."""
+
+    treatment: str
+    result: str
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatus:
     """One node."""
 
@@ -62,6 +71,8 @@ class NodeStatus:
     incident: str | None = None
     port_power: str = "unknown"
     watts: float | None = None
+    boot_age_s: float | None = None  # since this boot's first beat
+    last_power: PowerAct | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import secrets
 
 from common import clock, sd_notify
+from common.fleet.progress import Limits
 from common.tasks import run_until_one_ends
 from common.topology import Cluster
 from common.wire import Heartbeat
@@ -54,13 +55,13 @@ class Supervisor:
         self._feed = Feed()
         self._agents = AgentCommands()
         self._witnesses = Witnesses()
-        self._power = _power_service(settings, self._journal, self._cluster)
+        self._power = power_service(settings, self._journal, self._cluster)
         hands = Hands(
-            self._agents, _ssh_actuator(settings, self._cluster), self._power, settings.switch.off_s
+            self._agents, ssh_actuator(settings, self._cluster), self._power, settings.switch.off_s
         )
         memory = Memory(self._journal)
         now = clock.boottime()
-        medic = Medic(self._cluster, plan.runbooks, _policy(settings), now, memory.restore(now))
+        medic = Medic(self._cluster, plan.runbooks, policy_of(settings), now, memory.restore(now))
         self._engine = Engine(medic, memory, hands.perform, self._feed.publish)
         self._server = self._make_server(plan, memory)
 
@@ -119,7 +120,7 @@ class Supervisor:
 
     def _power_story(self, done: Reconciled) -> None:
         """A power act that was cut short has been brought to its end."""
-        data = {"op": done.op_id, "port": done.port}
+        data = {"op": done.op_id, "port": done.port, "action": done.action_id}
         self._engine.enqueue([Note(NoteKind.POWER, done.story, done.node, None, data)])
         if done.action_id:
             self._engine.tell(ActionEnded(done.action_id, Result.UNKNOWN, done.story))
@@ -144,12 +145,14 @@ class Supervisor:
             heartbeats=heartbeat.counts,
             ready=lambda: self._ready,
             runbooks=[runbook.name for runbook in plan.runbooks],
+            starts=starts_of(self._settings),
         )
         app = operators.build(backend)
         return ApiServer(self._sockets, heartbeat, app, connections, closing=self._feed.close)
 
 
-def _policy(settings: Settings) -> Policy:
+def policy_of(settings: Settings) -> Policy:
+    """Return what the settings mean for the core."""
     rails = settings.rails
     return Policy(
         beat_interval_s=settings.heartbeat.interval_s,
@@ -164,7 +167,13 @@ def _policy(settings: Settings) -> Policy:
     )
 
 
-def _ssh_actuator(settings: Settings, cluster: Cluster) -> SshActuator:
+def starts_of(settings: Settings) -> Limits:
+    """Return how many nodes may start, and how fast one after the other."""
+    return Limits(settings.switch.stagger_s, settings.switch.max_booting)
+
+
+def ssh_actuator(settings: Settings, cluster: Cluster) -> SshActuator:
+    """Join the hands that reach nodes over ssh."""
     return SshActuator(
         cluster.nodes,
         settings.credentials.nodes_key,
@@ -173,7 +182,8 @@ def _ssh_actuator(settings: Settings, cluster: Cluster) -> SshActuator:
     )
 
 
-def _power_service(settings: Settings, journal: Journal, cluster: Cluster) -> PowerService:
+def power_service(settings: Settings, journal: Journal, cluster: Cluster) -> PowerService:
+    """Join the inventory's switch, its driver and the journal."""
     switch, given = cluster.switch, settings.switch
     driver = SwctrlDriver(
         SwctrlSettings(
