@@ -20,6 +20,7 @@ class Seat:
     boot: str | None
     off: Mapping[str, Any] | None
     last: Mapping[str, Any] | None
+    boot_age_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +64,5 @@ def _seat(one: Mapping[str, Any]) -> Seat:
         one["boot"],
         one["off"],
         one["last"],
+        one["boot_age_s"],
     )

@@ -131,7 +131,7 @@ class Run:
             if _TOO_EARLY.issuperset(error.rails):
                 self._again_at, self.waits_for = now + _AGAIN_S, str(error)
             else:
-                self._enter(step, Stage.REFUSED, str(error))
+                self._enter(step, Stage.REFUSED, "; ".join(str(error).split("\n  ")))
         except WayLostError as error:
             self._enter(step, Stage.FAILED, f"it may or may not be carried out: {error}")
         else:

@@ -7,7 +7,7 @@ from common.observations import Truth
 from common.topology import Node
 from supervisor.core.conditions import SWITCH, Patient, phrase
 from supervisor.core.incidents import Incident
-from supervisor.core.liveness import Beats, Verdict
+from supervisor.core.liveness import Beats, Power, Verdict
 from supervisor.core.planner import Planner
 from supervisor.core.rails import Rail, describe
 from supervisor.core.situation import Situation
@@ -129,6 +129,8 @@ def _state(
     true = patient.true_kinds
     if incident and incident.under_treatment:
         return NodeState.TREATING
+    if patient.verdict is Verdict.UNPOWERED and patient.signs.power is Power.DISABLED:
+        return NodeState.OFF
     if true - explained or incident:
         return NodeState.SICK
     if true:

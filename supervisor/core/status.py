@@ -18,6 +18,7 @@ class NodeState(StrEnum):
     HEALTHY = "healthy"
     LATE = "late"  # a beat is due; within patience or not yet judged
     UNKNOWN = "unknown"
+    OFF = "off"  # its port is switched off, by somebody's will
     EXPLAINED = "explained"  # has symptoms, and somebody else's illness explains them
     TREATING = "treating"
     SICK = "sick"

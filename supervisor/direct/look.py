@@ -48,6 +48,7 @@ class Look:
                 "state": {True: "ssh answers", False: "no ssh", None: "unknown"}[alive],
                 "alive": alive is True,
                 "boot": None,
+                "boot_age_s": None,
             }
         return picture
 
