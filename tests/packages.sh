@@ -4,6 +4,7 @@ set -eu
 wanted="openssh-client iproute2"
 wanted="$wanted e2fsprogs" # test_agent_read_only: real ext4
 wanted="$wanted systemd-container debootstrap" # test_agent_systemd: a booted Debian
+wanted="$wanted fence-agents libxml2-utils pacemaker-cli-utils" # test_fence_pimedic: schema, tool
 missing=""
 for package in $wanted; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"

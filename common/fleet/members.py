@@ -56,15 +56,23 @@ def members_of(cluster: Cluster) -> tuple[Member, ...]:
     )
 
 
+def named(word: str, members: Iterable[Member]) -> Member | None:
+    """Find the node that `word` names, in any spelling."""
+    wanted = canonical(word)
+    for member in members:
+        if wanted in {canonical(name) for name in (member.name, *member.aliases)}:
+            return member
+    return None
+
+
 def meant(word: str, members: Sequence[Member]) -> tuple[Member, ...]:
     """Return whom `word` names: a node in any spelling, a group, or `all` (but the backup).
 
     Raises `UnknownTargetError`.
     """
+    if member := named(word, members):
+        return (member,)
     wanted = canonical(word)
-    for member in members:
-        if wanted in {canonical(name) for name in (member.name, *member.aliases)}:
-            return (member,)
     together = [member for member in members if not member.never_among_others]
     if wanted == ALL:
         return tuple(together)

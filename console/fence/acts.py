@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from common.fleet.members import Kind, UnknownTargetError, meant
+from common.fleet.members import Kind, named
 from common.fleet.orders import Order, OrderRefusedError, Way
 from console.client import Client, ConsoleError
 from console.fence.options import UsageError
@@ -68,13 +68,10 @@ def _seat(picture: Picture, plug: str) -> Seat:
     for seat in picture.seats.values():
         if plug == str(seat.member.port):
             return seat
-    try:
-        members = meant(plug, picture.members)
-    except UnknownTargetError as error:
-        raise UsageError(str(error)) from None
-    if len(members) != 1:
-        raise UsageError(f"expected one node, found the group {plug!r}")
-    return picture.seats[members[0].name]
+    member = named(plug, picture.members)
+    if member is None:
+        raise UsageError(f"no node {plug!r}; action list names them")
+    return picture.seats[member.name]
 
 
 async def _act(way: Way, kind: Kind, seat: Seat, reason: str) -> tuple[int, str]:

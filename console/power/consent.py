@@ -56,7 +56,7 @@ def agreed(kind: Kind, meant: Meant, confirm: Sequence[str], *, yes: bool) -> No
     for word, members in meant:
         severe = any(member.is_severe for member in members)
         name = members[0].name if len(members) == 1 else word
-        if canonical(name) in said or (yes and not severe):
+        if said & {canonical(name), canonical(word)} or (yes and not severe):
             continue
         _ask(kind, name, severe=severe)
 
