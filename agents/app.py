@@ -13,6 +13,7 @@ from agents.command_journal import CommandJournal
 from agents.commands import Commands
 from agents.current_observations import CurrentObservations
 from agents.detector import Detector
+from agents.disk import Disk
 from agents.heartbeat import Heartbeats
 from agents.link import Link
 from agents.logbook import Logbook
@@ -53,12 +54,15 @@ class App:
         clock = ClockOffset()
         logbook = self._logbook = Logbook()
         self._current = CurrentObservations(self._changed)
-        self._metrics = Metrics(release)
+        self._metrics = Metrics(release, in_memory=settings.host is not None)
         self._programs = Programs()
+        self._disk = Disk(settings.rootfs)
         systemctl = Systemctl(self._programs, settings.systemctl)
         settings.run.mkdir(mode=0o700, parents=True, exist_ok=True)
         if detectors is None:
-            detectors = catalogue.detectors(settings, systemctl, lambda: clock.estimate(boottime()))
+            detectors = catalogue.detectors(
+                settings, systemctl, self._disk, lambda: clock.estimate(boottime())
+            )
         self._runner = Runner(detectors, self._current, self._metrics)
         journal = CommandJournal(settings.run, boot)
         treatments = catalogue.treatments(settings, systemctl)
@@ -120,6 +124,7 @@ class App:
         finally:
             notify("STOPPING=1")
             self._programs.end()
+            self._disk.close()
             await self._server.stop()
             await self._link.aclose()
 

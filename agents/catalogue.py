@@ -14,10 +14,13 @@ from agents.detectors.kernel_image_readable import KernelImageReadable
 from agents.detectors.kernel_log import KernelLog
 from agents.detectors.pressure import Pressure
 from agents.detectors.read_only_mounts import ReadOnlyMounts
+from agents.detectors.root_stall import RootStall
 from agents.detectors.throttling import Throttling
 from agents.detectors.timezone import TimeZone
 from agents.detectors.units import Units, UnitsOnBus
+from agents.disk import Disk
 from agents.kernel_messages import KernelMessages
+from agents.lane import Lane
 from agents.restarting import RestarterByProgram, RestarterOnBus
 from agents.settings import Settings
 from agents.systemctl import Systemctl
@@ -34,6 +37,7 @@ from agents.treatments.sysrq import Sysrq
 DETECTOR_NAMES = tuple(
     kind.name
     for kind in (
+        RootStall,
         ReadOnlyMounts,
         ClockSkew,
         ClockSync,
@@ -53,26 +57,30 @@ DETECTOR_NAMES = tuple(
 
 
 def detectors(
-    settings: Settings, systemctl: Systemctl, clock: Callable[[], Estimate | None]
+    settings: Settings,
+    systemctl: Systemctl,
+    disk: Disk,
+    clock: Callable[[], Estimate | None],
 ) -> list[Detector]:
-    """Build the detectors that weren't switched off."""
+    """Build the detectors that weren't switched off. What lies on the root comes from `disk`."""
     messages = KernelMessages(settings.kmsg)
     every: list[Detector] = [
-        ReadOnlyMounts(settings.procfs, settings.mounts, settings.rootfs, messages),
+        RootStall(disk, settings.procfs),
+        ReadOnlyMounts(settings.procfs, settings.mounts, settings.rootfs, messages, disk),
         ClockSkew(clock, settings.clock_threshold_s),
-        ClockSync(settings.rootfs),
+        ClockSync(disk),
         UnitsOnBus(settings.bus, settings.units)
         if settings.bus
         else Units(systemctl, settings.units),
-        HostnameResolves(settings.procfs, settings.rootfs),
+        HostnameResolves(settings.procfs, disk),
         FilesystemErrors(settings.sysfs, messages),
         KernelLog(messages),
         ClockStep(),
-        TimeZone(settings.rootfs, settings.timezone),
-        KernelImageReadable(settings.rootfs),
+        TimeZone(disk, settings.timezone),
+        KernelImageReadable(disk),
         Throttling(settings.sysfs),
         Pressure(settings.procfs),
-        BootHistory(settings.procfs, settings.boot_history),
+        BootHistory(settings.procfs, disk, settings.boot_history),
         K3sApi(settings.k3s_server, settings.k3s_credentials, settings.node),
     ]
     return [detector for detector in every if detector.name not in settings.without]
@@ -80,13 +88,16 @@ def detectors(
 
 def treatments(settings: Settings, systemctl: Systemctl) -> dict[str, Treatment]:
     """Build the allow-list of treatments, by name. Raises `OSError`: no way to sysrq."""
-    restarter = RestarterOnBus(settings.bus) if settings.bus else RestarterByProgram(systemctl)
+    lane = Lane()  # one for all: should the root stall under a treatment, one thread hangs
+    restarter = (
+        RestarterOnBus(settings.bus) if settings.bus else RestarterByProgram(systemctl, lane)
+    )
     trees = settings.procfs, settings.sysfs, settings.rootfs
     every: list[Treatment] = [
         RestartUnit(restarter, settings.units),
-        FixHosts(settings.procfs, settings.rootfs),
-        FixKernelImage(settings.rootfs),
-        RemountRw(*trees, settings.mounts),
+        FixHosts(settings.procfs, settings.rootfs, lane),
+        FixKernelImage(settings.rootfs, lane),
+        RemountRw(*trees, settings.mounts, lane, settings.host),
         LookAtPeer(settings.peers, settings.bind),
     ]
     if settings.bus:

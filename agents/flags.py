@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from agents.bus import SYSTEM_BUS
 from agents.catalogue import DETECTOR_NAMES
+from agents.ram.host import Host, at
 from agents.settings import K3S_SERVER, UNITS_OF_ROLE, Autonomy, Settings
 from agents.systemctl import unit_name
 from common.topology import Role
@@ -222,6 +223,11 @@ class Parser(argparse.ArgumentParser):
         for flag, kind, default, metavar, text in _OPTIONAL:
             add(flag, type=kind, default=default, metavar=metavar, help=text)
         add("--allow-sysrq", action="store_true", help="let a command reboot through sysrq")
+        add(
+            "--from-ram",
+            action="store_true",
+            help="copy the agent into memory and run there (needs root, and a bus)",
+        )
         add("--log-pretty", action="store_true", help="log for people instead of JSON lines")
 
     def error(self, message: str) -> NoReturn:
@@ -236,37 +242,41 @@ class Parser(argparse.ArgumentParser):
         return Path(folder) / "node.key"
 
 
-def settings_from(flags: argparse.Namespace) -> Settings:
-    """Return what the flags say, with the role's units unless others were given."""
+def settings_from(flags: argparse.Namespace, host: Host | None = None) -> Settings:
+    """Return what the flags say, with the role's units unless others were given.
+
+    Paths are those of the node; with `host` they are where an agent in memory finds them.
+    """
     given = vars(flags)
     units = UNITS_OF_ROLE[flags.role] if flags.units is None else flags.units
-    host, port = flags.listen
+    listen_host, listen_port = flags.listen
     return Settings(
         node=flags.node,
         supervisors=tuple(flags.supervisor),
-        listen_host=host,
-        listen_port=port,
+        listen_host=listen_host,
+        listen_port=listen_port,
         bind=flags.bind or "",
         interval_s=flags.interval,
-        procfs=given["path.procfs"],
-        sysfs=given["path.sysfs"],
-        rootfs=given["path.rootfs"],
-        kmsg=given["path.kmsg"],
-        run=given["path.run"],
+        procfs=at(host, given["path.procfs"]),
+        sysfs=at(host, given["path.sysfs"]),
+        rootfs=at(host, given["path.rootfs"]),
+        kmsg=at(host, given["path.kmsg"]),
+        run=at(host, given["path.run"]),
         bus=_default_bus() if flags.bus is None and flags.systemctl is None else flags.bus or "",
         systemctl=flags.systemctl or ("systemctl",),
         units=tuple(unit_name(unit) for unit in units),
         mounts=flags.mounts,
         clock_threshold_s=flags.clock_threshold,
         timezone=flags.timezone or "",
-        boot_history=flags.boot_history,
+        boot_history=flags.boot_history,  # read through the disk helper, by its name on the node
         k3s_server=_k3s_server(flags),
-        k3s_credentials=flags.k3s_credentials,
+        k3s_credentials=flags.k3s_credentials and at(host, flags.k3s_credentials),
         peers=flags.peers,
         without=frozenset(flags.no_detector),
         allow_sysrq=flags.allow_sysrq,
         autonomy=flags.autonomy,
         autonomy_after_s=flags.autonomy_after,
+        host=host,
     )
 
 

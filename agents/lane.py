@@ -16,19 +16,18 @@ T = TypeVar("T")
 class Lane:
     """Runs functions in a thread, one at a time."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._taken = False
+    def __init__(self) -> None:
+        self._taken_by = ""
 
-    async def run(self, function: Callable[[], T]) -> T:
+    async def run(self, name: str, function: Callable[[], T]) -> T:
         """Run `function` and return its result. Raises `TreatmentError` while taken."""
-        if self._taken:
-            raise TreatmentError(f"an earlier {self._name} still hangs")
-        self._taken = True
-        return await in_thread(lambda: self._drive(function), self._name)
+        if self._taken_by:
+            raise TreatmentError(f"an earlier {self._taken_by} still hangs")
+        self._taken_by = name
+        return await in_thread(lambda: self._drive(function), name)
 
     def _drive(self, function: Callable[[], T]) -> T:
         try:
             return function()
         finally:
-            self._taken = False
+            self._taken_by = ""

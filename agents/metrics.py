@@ -32,11 +32,15 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 class Metrics:
     """A registry of the agent's own: tests run several agents in one process."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, *, in_memory: bool = False) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry(auto_describe=False)
         build = self._gauge("build_info", "Always 1; the version is a label.", ("version",))
         build.labels(version).set(1)
+        memory = self._gauge(
+            "in_memory", "Whether it runs from memory, with no need of a disk.", ()
+        )
+        memory.set(in_memory)
         self.beats = self._counter("beats", "Heartbeats sent, by what came back.", ("outcome",))
         self.round_trip = Histogram(
             f"{_PREFIX}_beat_duration_seconds",

@@ -86,13 +86,13 @@ async def _result(bus: Bus, jobs: Jobs, job: str, until: float) -> str:
 class RestarterByProgram:
     """Runs systemctl. A job that PID 1 accepted and that outlives the deadline may still run."""
 
-    def __init__(self, systemctl: Systemctl) -> None:
+    def __init__(self, systemctl: Systemctl, lane: Lane | None = None) -> None:
         self._systemctl = systemctl
-        self._lane = Lane("restart by systemctl")
+        self._lane = lane or Lane()
 
     async def restart(self, unit: str, until: float) -> str:
         """Restart `unit` in a thread: systemctl may hang."""
-        return await self._lane.run(lambda: self._restart(unit, until))
+        return await self._lane.run("restart by systemctl", lambda: self._restart(unit, until))
 
     def _restart(self, unit: str, until: float) -> str:
         try:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
+from agents.ram.host import Host
 from common.topology import Role
 
 UNITS_OF_ROLE: Mapping[Role, tuple[str, ...]] = MappingProxyType(
@@ -57,3 +58,5 @@ class Settings:
     autonomy: Autonomy = Autonomy.NONE
     autonomy_after_s: float = 120.0
     """How long the supervisor must have been silent, and a unit failed, before we act alone."""
+    host: Host | None = None
+    """The node outside, for an agent that runs from memory."""

@@ -1,9 +1,15 @@
-"""structlog, one JSON object a line on stderr (journald keeps it); never a secret."""
+"""structlog, one JSON object a line on stderr (journald keeps it); never a secret.
+
+A line that stderr doesn't take at once is dropped: no daemon ever waits for its log.
+"""
 
 import logging
-import sys
 
 import structlog
+
+from common.unblocked import Unblocked
+
+_STDERR = 2
 
 
 def configure(*, verbose: bool = False, pretty: bool = False) -> None:
@@ -21,6 +27,9 @@ def configure(*, verbose: bool = False, pretty: bool = False) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        # It wants write() and flush() of a file, and no more.
+        logger_factory=structlog.WriteLoggerFactory(
+            file=Unblocked(_STDERR)  # type: ignore[arg-type]
+        ),
         cache_logger_on_first_use=True,
     )

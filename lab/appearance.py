@@ -34,9 +34,17 @@ _ASLEEP = Appearance(Mode.DARK, Activity.DEAD, Activity.DEAD, serves=False, link
 
 
 def appearance(
-    state: PiState, faults: Collection[Fault], *, stalled: bool, usual_watts: float
+    state: PiState,
+    faults: Collection[Fault],
+    *,
+    stalled: bool,
+    usual_watts: float,
+    agent_in_memory: bool = True,
 ) -> Appearance:
-    """Join a Pi's state, its faults and whether its root stalls; the worst of each wins."""
+    """Join a Pi's state, its faults and whether its root stalls; the worst of each wins.
+
+    A stall freezes every process but an agent that runs from memory.
+    """
     if state is PiState.OFF or not all(fault.draws for fault in faults):
         return _ASLEEP
     if state is not PiState.UP:
@@ -49,10 +57,11 @@ def appearance(
             watts=_BOOT_WATTS,
         )
     stall = Activity.FROZEN if stalled else Activity.RUNNING
+    own_stall = Activity.RUNNING if agent_in_memory else stall
     modes = [Mode.MUTE if stalled else Mode.SERVING, *(fault.ssh for fault in faults)]
     return Appearance(
         ssh=max(modes, key=SSH_FROM_BEST_TO_WORST.index),
-        agent=max([stall, *(fault.agent for fault in faults)]),
+        agent=max([own_stall, *(fault.agent for fault in faults)]),
         others=max([stall, *(fault.agent for fault in faults if fault.freezes_all)]),
         serves=not stalled and all(fault.serves for fault in faults),
         linked=True,

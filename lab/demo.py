@@ -31,6 +31,7 @@ def demo(
     scenario: Scenario = "weekly",
     exit_when_healed: Flag = False,
     as_json: Json = False,
+    frozen_agents: Flag = False,
     port: int = DEFAULT_PORT,
     net: int = DEFAULT_NET,
     directory: Directory = None,
@@ -46,6 +47,8 @@ def demo(
         Exit once the cure is proven: 0 if the story was as it should be, else 1.
     as_json
         Tell the timeline as JSON lines, the last of which is the summary.
+    frozen_agents
+        Freeze agents with their node's root, as if they ran from it: the harshest case.
     port
         Where the supervisor listens, on 127.0.0.1 and on the backup node's address.
     net
@@ -56,7 +59,11 @@ def demo(
         Seconds that the start, and then the cure, may take.
     """
     configure(pretty=True)
-    settings = LabSettings(directory or default_directory(), Addresses(net, port))
+    settings = LabSettings(
+        directory or default_directory(),
+        Addresses(net, port),
+        agents_in_memory=not frozen_agents,
+    )
     screen = choose(as_json=as_json)
     return run(_Demo(settings, screen, scenario, timeout).play(exit_when_healed=exit_when_healed))
 

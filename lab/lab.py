@@ -79,7 +79,11 @@ class Lab:
         self._stack.push_async_callback(self.switch.aclose)
         with _said_plainly("a virtual Pi"):
             self.rack = Rack(
-                workshop.cluster, self.switch.ports, workshop.assemble, self.settings.boot_s
+                workshop.cluster,
+                self.switch.ports,
+                workshop.assemble,
+                self.settings.boot_s,
+                agents_in_memory=self.settings.agents_in_memory,
             )
         self._stack.callback(self.rack.close)
         control = Control(self.rack, self.directory.control)

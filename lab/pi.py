@@ -17,6 +17,7 @@ from common.topology import Node
 from lab.appearance import Appearance, PiState, appearance
 from lab.errors import LabError
 from lab.faults import FAULTS, Activity, Fault
+from lab.hanging import HangingFile
 from lab.ports import Mode, Port
 from lab.services import Service
 from lab.ssh_endpoint import Answer, SshEndpoint
@@ -52,15 +53,23 @@ class Parts:
 
 
 class Pi:
-    """A virtual Pi: without power until `power(on=True)`."""
+    """A virtual Pi: without power until `power(on=True)`.
 
-    def __init__(self, parts: Parts, boot_s: float, rack: Surroundings) -> None:
+    A stalled root is one file of it that hangs whoever opens it: the first that agents probe. An
+    agent that isn't `agent_in_memory` freezes besides, as its own program lies there.
+    """
+
+    def __init__(
+        self, parts: Parts, boot_s: float, rack: Surroundings, *, agent_in_memory: bool = True
+    ) -> None:
         self.node, self.tree, self.ssh = parts.node, parts.tree, parts.ssh
         self.agent, self.others = parts.agent, tuple(parts.others)
         self.state = PiState.OFF
         self.stalled = False
         self._agent_port = Port(self.node.ip, self.node.agent_port)
         self._remembered: dict[str, Fault] = {}
+        self._agent_in_memory = agent_in_memory
+        self._probed = HangingFile(self.tree.probed)
         self._boot_s, self._rack = boot_s, rack
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._usual_watts = 3.0 + self.node.port * 7 % 20 / 10  # each board differs a little
@@ -76,7 +85,13 @@ class Pi:
     def looks(self) -> Appearance:
         """How it meets the world right now."""
         faults = list(self._remembered.values())
-        return appearance(self.state, faults, stalled=self.stalled, usual_watts=self._usual_watts)
+        return appearance(
+            self.state,
+            faults,
+            stalled=self.stalled,
+            usual_watts=self._usual_watts,
+            agent_in_memory=self._agent_in_memory,
+        )
 
     @property
     def faults(self) -> list[str]:
@@ -142,6 +157,7 @@ class Pi:
         self._cancel_timers()
         for service in (self.agent, *self.others):
             service.end()
+        self._probed.thaw()
         self.ssh.become(Mode.CLOSED)
         self._agent_port.become(Mode.CLOSED)
         asyncio.get_running_loop().remove_reader(self._requests)
@@ -167,8 +183,12 @@ class Pi:
         self._settle()
 
     def _settle(self) -> None:
-        """Make ports and processes match the appearance."""
+        """Make root, ports and processes match the appearance."""
         looks = self.looks
+        if self.stalled and self.state is PiState.UP:
+            self._probed.hang()
+        else:
+            self._probed.thaw()
         for service, activity in (
             (self.agent, looks.agent),
             *((other, looks.others) for other in self.others),

@@ -22,7 +22,13 @@ class Rack:
     """Every Pi, its power from `ports`, and what one Pi's failure does to those it serves."""
 
     def __init__(
-        self, cluster: Cluster, ports: Ports, assemble: Callable[[Node], Parts], boot_s: float
+        self,
+        cluster: Cluster,
+        ports: Ports,
+        assemble: Callable[[Node], Parts],
+        boot_s: float,
+        *,
+        agents_in_memory: bool = True,
     ) -> None:
         self.cluster, self.ports = cluster, ports
         self.failed: asyncio.Future[services.Service] = asyncio.get_running_loop().create_future()
@@ -31,7 +37,9 @@ class Rack:
         self._queued: set[str] = set()
         try:
             for node in cluster:
-                self.pis[node.name] = Pi(assemble(node), boot_s, self)
+                self.pis[node.name] = Pi(
+                    assemble(node), boot_s, self, agent_in_memory=agents_in_memory
+                )
         except BaseException:
             self.close()
             raise

@@ -34,6 +34,8 @@ class LabSettings:
     agent_interval_s: float = 1.0
     parallel_starts: int = 4
     """Agents that may start at once: importing one keeps a core busy for half a second."""
+    agents_in_memory: bool = True
+    """False: agents freeze with their node's root, as those do that run from it."""
     supervisor: bool = True
     restart_supervisor: bool = True
     """Start it again when it dies, as its unit's Restart= does."""

@@ -66,6 +66,11 @@ class Tree:
         return self.directory / "run"
 
     @property
+    def probed(self) -> Path:
+        """The file by which agents see whether the root answers."""
+        return self.root / "etc/hostname"
+
+    @property
     def units(self) -> UnitTable:
         """The services of this Pi."""
         return UnitTable(self.directory)
@@ -85,7 +90,7 @@ class Tree:
         _write(self.sys / "class/thermal/thermal_zone0/temp", "48312\n")
         _write(self.sys / "class/thermal/thermal_zone0/type", "cpu-thermal\n")
         _write(self.sys / "devices/platform/soc/soc:firmware/get_throttled", "0\n")
-        _write(self.root / "etc/hostname", f"{up}\n")
+        _write(self.probed, f"{up}\n")
         shutil.rmtree(self.run, ignore_errors=True)  # a tmpfs: gone with the last boot
         self.run.mkdir(parents=True)
         self.mount_root(read_only=False)

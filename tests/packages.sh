@@ -5,6 +5,7 @@ wanted="openssh-client iproute2"
 wanted="$wanted e2fsprogs" # test_agent_read_only: real ext4
 wanted="$wanted systemd-container debootstrap" # test_agent_systemd: a booted Debian
 wanted="$wanted fence-agents libxml2-utils pacemaker-cli-utils" # test_fence_pimedic: schema, tool
+wanted="$wanted bindfs fuse3" # test_agent_root_stall, test_agent_hung_root: a server that is stopped
 missing=""
 for package in $wanted; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"

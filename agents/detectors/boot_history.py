@@ -12,12 +12,12 @@ the disk.
 """
 
 import json
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from agents.detector import DetectorError
+from agents.disk import Disk
 from common.clock import boot_id, boottime
 from common.observations import Truth
 from common.wire import WireObservation
@@ -26,7 +26,6 @@ KIND = "boot_loop"
 WINDOW_S = 3600.0
 LOOP = 4  # boots within the window: the third return in a row is no accident
 _MOST = 32
-_MOST_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,28 +37,33 @@ class Boot:
 
 
 class BootHistory:
-    """Counts boots in `file`; None switches it off."""
+    """Counts boots in `file` on `disk`; None switches it off."""
 
     name = "boot_history"
     kinds = (KIND,)
     period_s = 60.0
     deadline_s = 10.0
 
-    def __init__(self, procfs: Path, file: Path | None) -> None:
+    def __init__(self, procfs: Path, disk: Disk, file: Path | None) -> None:
         self._procfs = procfs
+        self._disk = disk
         self._file = file
 
-    def observe(self) -> list[WireObservation]:
+    async def observe(self) -> list[WireObservation]:
         """Write down this boot's age, and count. Raises `OSError` if the file can't be kept."""
         if self._file is None:
             return []
         now = Boot(boot_id(self._procfs), boottime())
-        stored = _load(self._file)
+        stored = await _load(self._disk, self._file)
         before = [boot for boot in stored if boot.id != now.id]
         last_written = next((boot.lived_s for boot in stored if boot.id == now.id), None)
         if last_written is None or last_written < WINDOW_S:
-            _save(self._file, [*before, now][-_MOST:])
+            await self._disk.write(self._file, _as_json([*before, now][-_MOST:]))
         return [judge([*before, now])]
+
+    async def watch(self, look_now: Callable[[], None]) -> None:
+        """Look when the root stalls, and when it is back."""
+        await self._disk.watch(look_now)
 
 
 def judge(boots: Sequence[Boot]) -> WireObservation:
@@ -86,10 +90,9 @@ def boots_in_window(lives_s: Sequence[float]) -> int:
     return count
 
 
-def _load(file: Path) -> list[Boot]:
+async def _load(disk: Disk, file: Path) -> list[Boot]:
     try:
-        with file.open("rb") as stream:
-            stored = json.loads(stream.read(_MOST_BYTES) or b"[]")
+        stored = json.loads(await disk.read(file) or b"[]")
         return [Boot(str(one["id"]), max(0.0, float(one["lived_s"]))) for one in stored]
     except FileNotFoundError:
         return []
@@ -97,8 +100,6 @@ def _load(file: Path) -> list[Boot]:
         raise DetectorError(f"{file}: is damaged; remove it to begin anew") from None
 
 
-def _save(file: Path, boots: Sequence[Boot]) -> None:
-    new = file.with_suffix(".new")
+def _as_json(boots: Sequence[Boot]) -> bytes:
     lines = [{"id": boot.id, "lived_s": round(boot.lived_s, 1)} for boot in boots]
-    new.write_text(json.dumps(lines), "ascii")
-    os.replace(new, file)  # noqa: PTH105 - atomic, and the idiom everyone knows
+    return json.dumps(lines).encode()

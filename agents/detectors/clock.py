@@ -12,10 +12,10 @@ Why there is none is read off what the daemons leave in /run: timesyncd touches
 import ctypes
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import ClassVar
 
 from agents.clock_offset import Estimate
+from agents.disk import Disk, DiskError
 from common.observations import Truth
 from common.wire import WireObservation
 
@@ -92,30 +92,43 @@ class ClockSync:
     period_s = 10.0
     deadline_s = 1.0
 
-    def __init__(self, rootfs: Path = Path("/")) -> None:
+    def __init__(self, disk: Disk) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self._run = rootfs / "run"
+        self._disk = disk
 
-    def observe(self) -> list[WireObservation]:
+    async def observe(self) -> list[WireObservation]:
         """Read the kernel's clock state, and who keeps it if nobody succeeds."""
         timex = _Timex()
         if self._libc.adjtimex(ctypes.byref(timex)) < 0:
             number = ctypes.get_errno()
             raise OSError(number, f"adjtimex: {os.strerror(number)}")
-        reason = why_unsynced(self._run) if timex.status & STA_UNSYNC else ""
+        reason = await why_unsynced(self._disk) if timex.status & STA_UNSYNC else ""
         return [judge_sync(timex.status, timex.maxerror, reason)]
 
 
-def why_unsynced(run: Path) -> str:
-    """Tell which NTP daemon there is, and what it has come to."""
-    if (run / "chrony/chronyd.pid").exists():
-        return "chronyd runs, but has not set the clock right"
-    if (run / "systemd/timesync/synchronized").exists():
-        return "systemd-timesyncd lost its servers: it was in step once"
-    if (run / "systemd/timesync").exists():
-        return "systemd-timesyncd runs, but no server has answered since boot"
-    if (run / "ntpd.pid").exists():
-        return "ntpd runs, but has not set the clock right"
+# what a daemon leaves behind, and what that means; the first that is there counts
+_TRACES = (
+    ("/run/chrony/chronyd.pid", "chronyd runs, but has not set the clock right"),
+    (
+        "/run/systemd/timesync/synchronized",
+        "systemd-timesyncd lost its servers: it was in step once",
+    ),
+    (
+        "/run/systemd/timesync",
+        "systemd-timesyncd runs, but no server has answered since boot",
+    ),
+    ("/run/ntpd.pid", "ntpd runs, but has not set the clock right"),
+)
+
+
+async def why_unsynced(disk: Disk) -> str:
+    """Tell which NTP daemon there is, and what it has come to; nothing if that can't be seen."""
+    try:
+        for trace, meaning in _TRACES:
+            if await disk.exists(trace):
+                return meaning
+    except (OSError, DiskError):
+        return ""
     return "no NTP daemon runs"
 
 

@@ -4,9 +4,10 @@ Without one every sudo waits for a name server, and K3s picks wrong addresses.
 Sources: /proc/sys/kernel/hostname and <root>/etc/hosts, see hosts(5).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from agents.disk import Disk
 from common.observations import Truth
 from common.wire import WireObservation
 
@@ -21,18 +22,22 @@ class HostnameResolves:
     period_s = 30.0
     deadline_s = 5.0
 
-    def __init__(self, procfs: Path, rootfs: Path) -> None:
+    def __init__(self, procfs: Path, disk: Disk) -> None:
         self._hostname = procfs / "sys/kernel/hostname"
-        self._hosts = rootfs / "etc/hosts"
+        self._disk = disk
 
-    def observe(self) -> list[WireObservation]:
+    async def observe(self) -> list[WireObservation]:
         """Read both files once."""
         hostname = self._hostname.read_text(encoding="utf-8").strip()
         try:
-            hosts = self._hosts.read_text(encoding="utf-8", errors="replace")
+            hosts = (await self._disk.read("/etc/hosts")).decode("utf-8", "replace")
         except FileNotFoundError:
             hosts = ""
         return [judge(hostname, hosts)]
+
+    async def watch(self, look_now: Callable[[], None]) -> None:
+        """Look when the root stalls, and when it is back."""
+        await self._disk.watch(look_now)
 
 
 def judge(hostname: str, hosts: str) -> WireObservation:

@@ -87,6 +87,7 @@ class K3sApi:
         self._credentials = credentials
         self._lease = "pimedic-canary-" + "".join(c if c.isalnum() else "-" for c in node.lower())
         self._access: _Access | None = None
+        self._loading: asyncio.Future[_Access] | None = None
         self._streaks = {kind: _Streak() for kind in self.kinds}
 
     async def observe(self) -> list[WireObservation]:
@@ -94,7 +95,7 @@ class K3sApi:
         if not self._server:
             return []
         if self._access is None:
-            self._access = await in_thread(self._load, "k3s credentials")
+            self._access = await self._loaded()
         live, ready, canary = await self._ask(self._access)
         if _UNAUTHORIZED in {live.status, ready.status}:
             self._access = None  # tokens are renewed: read it again
@@ -132,6 +133,14 @@ class K3sApi:
             return renewed
         left_s = max(0.1, _WITHIN_S - (boottime() - begun))
         return await _request(http, "POST", _LEASES + timeout, left_s, lease)
+
+    async def _loaded(self) -> _Access:
+        """Read the credentials; a reading that hangs is never joined by a second one."""
+        if self._loading is None:
+            self._loading = in_thread(self._load, "k3s credentials")
+        await asyncio.wait({self._loading})
+        loaded, self._loading = self._loading, None
+        return loaded.result()
 
     def _load(self) -> _Access:
         if self._credentials is None:

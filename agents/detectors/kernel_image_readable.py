@@ -6,13 +6,15 @@ node boots from it any more. Only the mode counts: the agent itself may read eve
 
 import contextlib
 import stat
-from pathlib import Path
+from collections.abc import Callable
 
+from agents.disk import Disk
 from common.observations import Truth
 from common.wire import WireObservation
 
 KIND = "kernel_image_unreadable"
 _MOST_NAMED = 4
+_BOOT, _IMAGE = "/boot", "vmlinuz"
 
 
 class KernelImageReadable:
@@ -23,16 +25,33 @@ class KernelImageReadable:
     period_s = 30.0
     deadline_s = 5.0
 
-    def __init__(self, rootfs: Path) -> None:
-        self._boot = rootfs / "boot"
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
 
-    def observe(self) -> list[WireObservation]:
+    async def observe(self) -> list[WireObservation]:
         """Look at each image once; links are followed, as the TFTP server does."""
         modes = {}
-        for path in sorted(self._boot.glob("vmlinuz*")) + sorted(self._boot.glob("*/vmlinuz*")):
+        for name in await self._images():
             with contextlib.suppress(FileNotFoundError):  # a link to nowhere
-                modes[str(path.relative_to(self._boot))] = path.stat().st_mode
+                modes[name] = await self._disk.mode(f"{_BOOT}/{name}")
         return [judge(modes)] if modes else []
+
+    async def watch(self, look_now: Callable[[], None]) -> None:
+        """Look when the root stalls, and when it is back."""
+        await self._disk.watch(look_now)
+
+    async def _images(self) -> list[str]:
+        """Return the images in /boot and one level below it."""
+        try:
+            names = await self._disk.names(_BOOT)
+        except FileNotFoundError:
+            return []
+        images = [name for name in names if name.startswith(_IMAGE)]
+        for folder in (name for name in names if name.endswith("/")):
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                below = await self._disk.names(f"{_BOOT}/{folder}")
+                images += [folder + name for name in below if name.startswith(_IMAGE)]
+        return images
 
 
 def judge(modes: dict[str, int]) -> WireObservation:

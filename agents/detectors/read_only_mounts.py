@@ -16,19 +16,25 @@ marks the superblock, so after its word the table is looked at several times.
 Read-only by design is no fault: some file systems always are, and /etc/fstab may say `ro`.
 What was merely found read-only at our start is a fault all the same: an agent that starts
 after the failure must not take it for the design.
+
+The backstop for what no table shows is to write, see `agents.write_trials`.
 """
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
 
+from agents.detector import DetectorError
+from agents.disk import Disk, DiskError
 from agents.filesystem_events import FilesystemEvents, mark_all
 from agents.kernel_messages import KernelMessages, Message
 from agents.mount_table import Mount, MountTable, parse_mountinfo
 from agents.threads import in_thread
+from agents.write_trials import WriteTrials
 from common.observations import Truth
 from common.wire import WireObservation
 
@@ -41,12 +47,17 @@ _LOOKS_AFTER_S = (0.004, 0.06, 0.25, 1.0)
 _UNTOLD_S, _TOLD_S = 1.0, 5.0  # between looks, as long as a source is missing, and with all
 _SAME_EVENT_S = 0.05
 _MARK_AGAIN_S = 1.0  # at the soonest
+_FSTAB_AGAIN_S = 1.0
+_DESIGN_WITHIN_S = 1.0  # of a look's time
 _FSTAB_FIELDS = 4
 _log = structlog.get_logger(__name__)
 
 
 class ReadOnlyMounts:
-    """Watches `points`; name only mounts there that are meant to be writable."""
+    """Watches `points`; name only mounts there that are meant to be writable.
+
+    Without a `disk` neither fstab is read nor anything written.
+    """
 
     name = "read_only_mounts"
     kinds = (KIND,)
@@ -59,27 +70,45 @@ class ReadOnlyMounts:
         points: Sequence[str] = ("/",),
         rootfs: Path = Path("/"),
         messages: KernelMessages | None = None,
+        disk: Disk | None = None,
     ) -> None:
         self._table = MountTable(procfs)
         self._points = tuple(points)
         self._rootfs = rootfs
         self._messages = messages
-        self._by_design: frozenset[str] | None = None
-        self._last: tuple[str, list[WireObservation]] = ("", [])
+        self._disk = disk
+        self._trials = WriteTrials(disk, points) if disk else None
+        self._by_design = frozenset[str]()
+        self._design_known = threading.Event()
+        if disk is None:
+            self._design_known.set()
+        self._last: tuple[object, list[WireObservation]] = (None, [])
 
     def observe(self) -> list[WireObservation]:
         """Read the mount table once."""
-        if self._by_design is None:
-            self._by_design = _designed(self._rootfs)
+        if not self._design_known.wait(_DESIGN_WITHIN_S):
+            raise DetectorError("what fstab wants read-only isn't known yet")
+        refused = self._trials.refused if self._trials else frozenset()
         text = self._table.read()
-        if text != self._last[0] or not self._last[1]:
+        basis = text, refused, self._by_design
+        if basis != self._last[0]:
             mounts = parse_mountinfo(text)
-            seen = [judge(point, mounts, self._by_design) for point in self._points]
-            self._last = text, seen
+            seen = [judge(point, mounts, self._by_design, refused) for point in self._points]
+            self._last = basis, seen
         return self._last[1]
 
     async def watch(self, look_now: Callable[[], None]) -> None:
-        """Wait for the kernel's word from each source there is; say once which are missing."""
+        """Wait for the word of each source there is, and try to write now and then."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._hear(look_now), name="hear of mounts")
+            if self._disk and self._trials:
+                self._by_design = await _designed(self._disk)
+                self._design_known.set()
+                look_now()
+                tasks.create_task(self._trials.keep_trying(look_now), name="write trials")
+
+    async def _hear(self, look_now: Callable[[], None]) -> None:
+        """Say once which sources are missing."""
         burst, changed = _Burst(look_now), asyncio.Event()
 
         def table_changed() -> None:
@@ -121,6 +150,8 @@ class ReadOnlyMounts:
         said: dict[str, str] = {}
         while True:
             changed.clear()
+            if self._disk:
+                await self._disk.answers.wait()  # in a stall, a path can't be resolved
             refused = await in_thread(lambda: mark_all(events, paths), "mark file systems")
             if refused and refused != said:
                 _log.info("no_error_events_from", mounts=refused)
@@ -156,9 +187,15 @@ def _heard(message: Message, burst: _Burst) -> None:
 
 
 def judge(
-    point: str, mounts: Sequence[Mount], by_design: frozenset[str] = frozenset()
+    point: str,
+    mounts: Sequence[Mount],
+    by_design: frozenset[str] = frozenset(),
+    refused: frozenset[str] = frozenset(),
 ) -> WireObservation:
-    """Say whether what is mounted at `point` refuses writes. The last mount there hides others."""
+    """Say whether what is mounted at `point` refuses writes. The last mount there hides others.
+
+    `refused` are points where a trial was answered EROFS.
+    """
     mount = next((mount for mount in reversed(mounts) if mount.point == point), None)
     if mount is None:
         return _seen(Truth.UNKNOWN, point, "nothing is mounted there")
@@ -171,6 +208,8 @@ def judge(
         return _seen(Truth.TRUE, point, f"{what}: the file system is {found[0]}")
     if "ro" in mount.options:
         return _seen(Truth.TRUE, point, f"{what}: mounted ro")
+    if point in refused:
+        return _seen(Truth.TRUE, point, f"{what}: mounted rw, but writes are refused (EROFS)")
     return _seen(Truth.FALSE, point, what)
 
 
@@ -181,11 +220,15 @@ def read_only_in_fstab(text: str) -> frozenset[str]:
     return frozenset(fields[1] for fields in rows if "ro" in fields[3].split(","))
 
 
-def _designed(rootfs: Path) -> frozenset[str]:
-    try:
-        return read_only_in_fstab((rootfs / "etc/fstab").read_text("utf-8", "replace"))
-    except OSError:
-        return frozenset()
+async def _designed(disk: Disk) -> frozenset[str]:
+    """Read fstab, when it can be read; there may be none."""
+    while True:
+        try:
+            return read_only_in_fstab((await disk.read("/etc/fstab")).decode("utf-8", "replace"))
+        except OSError:
+            return frozenset()
+        except DiskError:
+            await asyncio.sleep(_FSTAB_AGAIN_S)
 
 
 def _seen(status: Truth, point: str, detail: str) -> WireObservation:

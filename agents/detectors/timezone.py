@@ -5,13 +5,15 @@ A zone has several names, so zones that differ by name are compared by content. 
 /etc/timezone is told beside it: where the two differ, programs do too.
 """
 
-from pathlib import Path
+from collections.abc import Callable
 
+from agents.disk import Disk
 from common.observations import Truth
 from common.wire import WireObservation
 
 KIND = "timezone_wrong"
-_DATABASE = "usr/share/zoneinfo"
+_DATABASE = "/usr/share/zoneinfo"
+_LOCALTIME = "/etc/localtime"
 
 
 class TimeZone:
@@ -22,44 +24,46 @@ class TimeZone:
     period_s = 60.0
     deadline_s = 5.0
 
-    def __init__(self, rootfs: Path, wanted: str) -> None:
-        self._root = rootfs
+    def __init__(self, disk: Disk, wanted: str) -> None:
+        self._disk = disk
         self._wanted = wanted
 
-    def observe(self) -> list[WireObservation]:
+    async def observe(self) -> list[WireObservation]:
         """Read the link, and the two files if need be."""
         if not self._wanted:
             return []
-        name = self._zone()
-        same = name == self._wanted or self._same_rules()
+        name = await self._zone()
+        same = name == self._wanted or await self._same_rules(name)
         detail = f"{name or 'an unnamed zone'}, expected {self._wanted}"
-        debian = self._debian()
+        debian = await self._debian()
         if debian and debian != self._wanted:
             detail += f"; /etc/timezone says {debian}"
         status = Truth.FALSE if same else Truth.TRUE
         return [WireObservation(kind=KIND, status=status, detail=detail[:400])]
 
-    def _zone(self) -> str:
+    async def watch(self, look_now: Callable[[], None]) -> None:
+        """Look when the root stalls, and when it is back."""
+        await self._disk.watch(look_now)
+
+    async def _zone(self) -> str:
         try:
-            target = (self._root / "etc/localtime").readlink()
+            target = await self._disk.target(_LOCALTIME)
         except FileNotFoundError:
             return "UTC"
         except OSError:  # a copy instead of a link
             return ""
-        return str(target).partition("zoneinfo/")[2]
+        return target.partition("zoneinfo/")[2]
 
-    def _same_rules(self) -> bool:
+    async def _same_rules(self, name: str) -> bool:
+        kept = f"{_DATABASE}/{name}" if name else _LOCALTIME
         try:
-            kept = self._database(self._zone()) if self._zone() else self._root / "etc/localtime"
-            return kept.read_bytes() == self._database(self._wanted).read_bytes()
+            wanted = await self._disk.read(f"{_DATABASE}/{self._wanted}")
+            return await self._disk.read(kept) == wanted
         except OSError:
             return False
 
-    def _database(self, zone: str) -> Path:
-        return self._root / _DATABASE / zone
-
-    def _debian(self) -> str:
+    async def _debian(self) -> str:
         try:
-            return (self._root / "etc/timezone").read_text("utf-8", "replace").strip()[:100]
+            return (await self._disk.read("/etc/timezone")).decode("utf-8", "replace").strip()[:100]
         except OSError:
             return ""

@@ -25,10 +25,10 @@ class FixHosts:
     name = "fix_hosts"
     needs_root = True
 
-    def __init__(self, procfs: Path, rootfs: Path) -> None:
+    def __init__(self, procfs: Path, rootfs: Path, lane: Lane | None = None) -> None:
         self._hostname = procfs / "sys/kernel/hostname"
         self._hosts = rootfs / "etc/hosts"
-        self._lane = Lane(self.name)
+        self._lane = lane or Lane()
 
     def refusal(self, arguments: Mapping[str, str]) -> str:
         """Allow no arguments."""
@@ -36,7 +36,7 @@ class FixHosts:
 
     async def carry_out(self, arguments: Mapping[str, str], deadline_s: float) -> str:  # noqa: ARG002 - a port
         """Write the line if it is missing, and prove it by reading the file again."""
-        return await self._lane.run(self._fix)
+        return await self._lane.run(self.name, self._fix)
 
     def _fix(self) -> str:
         try:

@@ -24,9 +24,9 @@ class FixKernelImage:
     name = "fix_kernel_image"
     needs_root = True
 
-    def __init__(self, rootfs: Path) -> None:
+    def __init__(self, rootfs: Path, lane: Lane | None = None) -> None:
         self._boot = rootfs / "boot"
-        self._lane = Lane(self.name)
+        self._lane = lane or Lane()
 
     def refusal(self, arguments: Mapping[str, str]) -> str:
         """Allow no arguments."""
@@ -34,7 +34,7 @@ class FixKernelImage:
 
     async def carry_out(self, arguments: Mapping[str, str], deadline_s: float) -> str:  # noqa: ARG002 - a port
         """Make every image readable, and prove it by looking again."""
-        return await self._lane.run(self._fix)
+        return await self._lane.run(self.name, self._fix)
 
     def _fix(self) -> str:
         try:

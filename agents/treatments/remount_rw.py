@@ -21,6 +21,7 @@ from pathlib import Path
 from agents.detector import DetectorError
 from agents.lane import Lane
 from agents.mount_table import Mount, MountTable, parse_mountinfo
+from agents.ram.host import Host
 from agents.treatment import TreatmentError
 
 _MS_REMOUNT, _MS_BIND = 0x20, 0x1000
@@ -36,7 +37,6 @@ _FLAGS = {
     "lazytime": 1 << 25,
 }
 _GIVEN_UP = frozenset({"emergency_ro", "shutdown"})
-_CLONE_FS = 0x200
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,20 @@ class RemountRw:
     name = "remount_rw"
     needs_root = True
 
-    def __init__(self, procfs: Path, sysfs: Path, rootfs: Path, allowed: Sequence[str]) -> None:
+    def __init__(
+        self,
+        procfs: Path,
+        sysfs: Path,
+        rootfs: Path,
+        allowed: Sequence[str],
+        lane: Lane | None = None,
+        host: Host | None = None,
+    ) -> None:
+        self._host = host
         self._trees = _Trees(procfs, sysfs, rootfs)
         self._table = MountTable(procfs)
         self._allowed = tuple(allowed)
-        self._lane = Lane(self.name)
+        self._lane = lane or Lane()
 
     def refusal(self, arguments: Mapping[str, str]) -> str:
         """Allow only mounts that this agent watches."""
@@ -68,7 +77,7 @@ class RemountRw:
     async def carry_out(self, arguments: Mapping[str, str], deadline_s: float) -> str:  # noqa: ARG002 - a port
         """Remount and write."""
         point = arguments.get("mount", self._allowed[0])
-        return await self._lane.run(lambda: self._remount(point))
+        return await self._lane.run(self.name, lambda: self._remount(point))
 
     def _remount(self, point: str) -> str:
         try:
@@ -77,7 +86,7 @@ class RemountRw:
                 raise TreatmentError(
                     f"left alone: {point} {reason}; it needs a check, not a remount"
                 )
-            target = _seen_from_here(self._trees, point)
+            target = self._reach(point)
             if flags := remount_flags(mount):
                 _mount(target, flags)
                 _probe(target)
@@ -86,6 +95,16 @@ class RemountRw:
         except (OSError, DetectorError) as error:
             raise TreatmentError(f"{point}: {error}") from None
         return f"nothing to do: {point} is writable"
+
+    def _reach(self, point: str) -> Path:
+        """Return the mount point's path for this thread, which ends after its work.
+
+        A remount from inside another mount namespace would change the flags of that one's mount.
+        """
+        if self._host is None:
+            return self._trees.rootfs / point.lstrip("/")
+        self._host.enter_mounts()
+        return Path(point)
 
     def _mount_at(self, point: str) -> Mount:
         mounts = parse_mountinfo(self._table.read())
@@ -122,29 +141,6 @@ def _errors_count(sysfs: Path, mount: Mount) -> int:
         return 0
     name = (sysfs / "dev/block" / mount.device).resolve().name
     return int((sysfs / "fs/ext4" / name / "errors_count").read_text(encoding="ascii"))
-
-
-def _seen_from_here(trees: _Trees, point: str) -> Path:
-    """Return the mount point's path; enter PID 1's mount namespace if this isn't it.
-
-    Only this thread enters it, and it ends after its work.
-    """
-    here, there = trees.procfs / "self/ns/mnt", trees.procfs / "1/ns/mnt"
-    try:
-        same = here.stat().st_ino == there.stat().st_ino
-    except OSError:  # hidden from us: then so is any other namespace
-        same = True
-    if same or trees.rootfs != Path("/"):
-        return trees.rootfs / point.lstrip("/")
-    libc = ctypes.CDLL(None, use_errno=True)
-    fd = os.open(there, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        if libc.unshare(_CLONE_FS) or libc.setns(fd, 0):
-            number = ctypes.get_errno()
-            raise OSError(number, f"PID 1's mounts can't be reached: {os.strerror(number)}")
-    finally:
-        os.close(fd)
-    return Path(point)
 
 
 def _mount(target: Path, flags: int) -> None:

@@ -4,9 +4,7 @@
 that is meant, run with UPDATE_GOLDEN=1 and read the difference.
 """
 
-import asyncio
 import contextlib
-import inspect
 import os
 import shutil
 from collections.abc import AsyncIterator
@@ -16,11 +14,13 @@ import pytest
 
 from agents import catalogue
 from agents.detector import Detector, Watcher
+from agents.disk import Disk
 from agents.kernel_messages import Hear, KernelMessages, parse_record
 from agents.programs import Programs
 from agents.settings import Settings
 from agents.systemctl import Systemctl
 from common.wire import WireObservation
+from tests.agents.watching import first_look, look, watched
 
 FIXTURES = Path(__file__).with_name("fixtures")
 MACHINES = sorted(path.name for path in FIXTURES.iterdir())
@@ -68,17 +68,10 @@ def _settings(machine: Path) -> Settings:
 
 
 async def _look(detector: Detector) -> list[WireObservation]:
-    task = None
-    if isinstance(detector, Watcher):
-        task = asyncio.get_running_loop().create_task(detector.watch(lambda: None))
-        await asyncio.sleep(0)  # a recorded log is heard in the watch's first turn
-    try:
-        seen = detector.observe()
-        return list(await seen if inspect.isawaitable(seen) else seen)
-    finally:
-        if task:
-            task.cancel()
-            await asyncio.wait([task], timeout=5)
+    if not isinstance(detector, Watcher):
+        return await look(detector)
+    async with watched(detector) as bell:
+        return await first_look(detector, bell)
 
 
 def _line(detector: Detector, seen: WireObservation) -> str:
@@ -92,9 +85,13 @@ async def test_machine(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "KernelMessages", Recorded)
     programs = Systemctl(Programs(), ("false",))
     said = []
-    for detector in catalogue.detectors(_settings(machine), programs, lambda: None):
-        seen = await _look(detector)
-        said += [_line(detector, one) for one in seen] or [f"{detector.name}: no data"]
+    settings, disk = _settings(machine), Disk(machine / "root")
+    try:
+        for detector in catalogue.detectors(settings, programs, disk, lambda: None):
+            seen = await _look(detector)
+            said += [_line(detector, one) for one in seen] or [f"{detector.name}: no data"]
+    finally:
+        disk.close()
     expected = FIXTURES / machine.name / "expected.txt"
     if os.environ.get("UPDATE_GOLDEN"):
         expected.write_text("\n".join(said) + "\n", "utf-8")

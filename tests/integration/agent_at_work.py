@@ -43,6 +43,7 @@ class Node:
             (folder / path).mkdir(parents=True)
         (self.procfs / "sys/kernel/random/boot_id").write_text(f"{BOOT_ID}\n")
         (self.procfs / "sys/kernel/hostname").write_text(f"{NODE}\n")
+        (self.rootfs / "etc/hostname").write_text(f"{NODE}\n")
         (self.rootfs / "etc/hosts").write_text(f"127.0.1.1 {NODE}\n")
         self.remount("rw")
         self.unit("ssh.service", "active")

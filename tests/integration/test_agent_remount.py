@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.ram.host import Host
 from agents.treatment import TreatmentError
 from agents.treatments.remount_rw import RemountRw
 from tests.integration.real_ext4 import RealExt4, needs_loop_ext4, real_ext4
@@ -73,3 +74,16 @@ async def test_only_own_mounts(disk: RealExt4) -> None:
     """A mount that the agent doesn't watch isn't touched."""
     assert _treatment(disk).refusal({"mount": "/somewhere"})
     assert not _treatment(disk).refusal({"mount": str(disk.point)})
+
+
+async def test_reaches_the_nodes_mount_from_a_namespace_of_its_own(disk: RealExt4) -> None:
+    """From memory it is the node's own mount that is changed, and not the agent's view of it."""
+    disk.remount("ro")
+    fd = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+    try:
+        trees = Path("/proc"), Path("/sys"), Path("/host")
+        treatment = RemountRw(*trees, (str(disk.point),), host=Host(fd))
+        await treatment.carry_out({}, 5)
+    finally:
+        os.close(fd)
+    assert "rw" in _options(disk)

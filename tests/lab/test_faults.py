@@ -38,7 +38,7 @@ def test_underscores_and_capitals_are_forgiven() -> None:
     ("names", "stalled", "expected"),
     [
         ((), False, (Mode.SERVING, Activity.RUNNING, True)),
-        ((), True, (Mode.MUTE, Activity.FROZEN, False)),
+        ((), True, (Mode.MUTE, Activity.RUNNING, False)),
         (("read-only",), False, (Mode.RESETTING, Activity.RUNNING, False)),
         (("ssh-reset",), False, (Mode.RESETTING, Activity.RUNNING, True)),
         (("hang",), False, (Mode.MUTE, Activity.FROZEN, False)),
@@ -46,7 +46,8 @@ def test_underscores_and_capitals_are_forgiven() -> None:
         (("power-off",), False, (Mode.DARK, Activity.DEAD, False)),
         (("read-only", "hang"), False, (Mode.MUTE, Activity.FROZEN, False)),
         (("kill-agent", "hang"), False, (Mode.MUTE, Activity.DEAD, False)),
-        (("ssh-reset",), True, (Mode.MUTE, Activity.FROZEN, False)),
+        (("ssh-reset",), True, (Mode.MUTE, Activity.RUNNING, False)),
+        (("hang",), True, (Mode.MUTE, Activity.FROZEN, False)),
     ],
 )
 def test_the_worst_of_several_faults_shows(
@@ -56,6 +57,16 @@ def test_the_worst_of_several_faults_shows(
     faults: list[Fault] = [FAULTS[name] for name in names]
     looks = appearance(UP, faults, stalled=stalled, usual_watts=4.0)
     assert (looks.ssh, looks.agent, looks.serves) == expected
+
+
+def test_a_stall_freezes_what_runs_from_the_root() -> None:
+    """Always the other programs; the agent too, if it doesn't run from memory."""
+    looks = [
+        appearance(UP, [], stalled=True, usual_watts=4.0, agent_in_memory=in_memory)
+        for in_memory in (True, False)
+    ]
+    assert [look.agent for look in looks] == [Activity.RUNNING, Activity.FROZEN]
+    assert [look.others for look in looks] == [Activity.FROZEN, Activity.FROZEN]
 
 
 @pytest.mark.parametrize(

@@ -29,9 +29,14 @@ KEY = asyncssh.generate_private_key("ssh-ed25519")
 BOOT_S = 0.2
 
 
-@pytest.fixture
-async def rack(tmp_path: Path, addresses: Addresses) -> AsyncIterator[Rack]:
-    """All Pis up; what comes due on the switch is applied as time passes."""
+@pytest.fixture(params=[True])
+async def rack(
+    request: pytest.FixtureRequest, tmp_path: Path, addresses: Addresses
+) -> AsyncIterator[Rack]:
+    """All Pis up; what comes due on the switch is applied as time passes.
+
+    The parameter says whether agents run from memory.
+    """
     cluster = write_inventory(CONFIG / "cluster.toml", tmp_path / "cluster.toml", addresses)
 
     def assemble(node: Node) -> Parts:
@@ -43,7 +48,7 @@ async def rack(tmp_path: Path, addresses: Addresses) -> AsyncIterator[Rack]:
         return Parts(node, Tree(node, directory, server), ssh, agent)
 
     ports = Ports(boottime, Latencies(off=0.05, on=0.05, restart=0.2))
-    made = Rack(cluster, ports, assemble, BOOT_S)
+    made = Rack(cluster, ports, assemble, BOOT_S, agents_in_memory=request.param)
 
     async def turn() -> None:
         while True:
@@ -101,9 +106,53 @@ async def test_a_power_cycle_kills_what_ran_and_boots_anew(rack: Rack) -> None:
     assert 3 <= rack.ports[pi.node.port].draw() < 5
 
 
-async def test_login_read_only_freezes_everybody_else_and_a_power_cycle_thaws_them(
+def probed_hangs(pi: Pi) -> bool:
+    """Tell whether opening the file that agents probe would hang."""
+    return pi.tree.probed.is_fifo()
+
+
+async def test_login_read_only_stalls_everybody_elses_root_and_a_power_cycle_ends_it(
     rack: Rack,
 ) -> None:
+    """Who reads a worker's root hangs and its ssh is silent; its agent lives, and so its boot."""
+    login, worker, backup = (rack.pis[name] for name in ("pi_login", "yellow8", "pi_backup"))
+    boot_id, pid = worker.tree.boot_id, worker.agent.pid
+    assert pid
+    rack.suffer("login", "read-only")
+    assert (login.ssh.mode, worker.ssh.mode) == (Mode.RESETTING, Mode.MUTE)
+    assert [probed_hangs(pi) for pi in (worker, login, backup)] == [True, False, False]
+    reader = await asyncio.create_subprocess_exec(
+        "cat", worker.tree.probed, stdout=asyncio.subprocess.PIPE
+    )
+    await until(lambda: wchan_of(reader.pid) == "wait_for_partner")
+    assert state_of(pid) == "S"
+    assert backup.ssh.mode is Mode.SERVING
+    cycle(rack, login)
+    await until(lambda: worker.ssh.mode is Mode.SERVING)
+    assert (worker.agent.pid, worker.tree.boot_id) == (pid, boot_id)
+    async with asyncio.timeout(10):
+        await reader.communicate()
+    assert worker.tree.probed.read_text() == "yellow8\n"
+
+
+def wchan_of(pid: int) -> str:
+    """Return the kernel's function that a process waits in."""
+    return Path(f"/proc/{pid}/wchan").read_text()
+
+
+async def test_a_worker_cycled_in_a_stall_boots_with_a_root_that_answers(rack: Rack) -> None:
+    """What hung before it lost its power doesn't hang afterwards."""
+    worker = rack.pis["green1"]
+    rack.suffer("pi_login", "read-only")
+    cycle(rack, worker)
+    await until(lambda: worker.state is PiState.NETBOOTING)
+    rack.heal("pi_login")
+    await until(lambda: worker.state is PiState.UP and worker.agent.pid)
+    assert not probed_hangs(worker)
+
+
+@pytest.mark.parametrize("rack", [False], indirect=True, ids=["agents-on-the-root"])
+async def test_login_read_only_freezes_agents_that_run_from_their_root(rack: Rack) -> None:
     """Workers stop in place and their ssh falls silent; they go on with the same boot id."""
     login, worker, backup = (rack.pis[name] for name in ("pi_login", "yellow8", "pi_backup"))
     boot_id, pid = worker.tree.boot_id, worker.agent.pid

@@ -39,6 +39,8 @@ class VirtualNode:
     tcp: str = "open"
     power: str = "on"
     read_only: bool = False
+    stalled: bool = False
+    """Its root doesn't answer, and its agent, which runs from memory, says so."""
     back_at: float | None = None
     failed_units: tuple[str, ...] = ()
 
@@ -50,7 +52,10 @@ class VirtualNode:
             Observation(Sense.AGENT, self.name, "unit_failed", "true", unit)
             for unit in self.failed_units
         )
-        return (read_only, *units)
+        said = "/ hasn't answered for 43 s" if self.stalled else "/ answers"
+        outcome = "true" if self.stalled else "false"
+        stalled = Observation(Sense.AGENT, self.name, "root_stalled", outcome, "", said)
+        return (read_only, stalled, *units)
 
 
 @dataclass
@@ -181,9 +186,16 @@ class World:
             node = self.nodes[name]
             node.beating, node.ssh = False, "silent"
 
+    def stall(self, *names: str) -> None:
+        """Roots hang: sshd hangs with them, agents beat on."""
+        for name in names:
+            node = self.nodes[name]
+            node.stalled, node.ssh = True, "silent"
+
     def thaw(self, *names: str) -> None:
         for name in names:
             node = self.nodes[name]
+            node.stalled = False
             node.beating, node.ssh, node.tcp = True, "banner", "open"
 
     def weekly_failure(self) -> None:

@@ -14,6 +14,7 @@ from tests.simulation.cluster_world import CLUSTER, NETBOOTED
 
 NETBOOT, K3S = Service.NETBOOT, Service.K3S
 HUNG = ("heartbeat_lost", "hung")
+STALLED = ("root_stalled",)
 Ill = dict[str, tuple[str, ...]]
 
 
@@ -31,6 +32,8 @@ def ward_of(ill: Ill, units: tuple[str, ...] = ()) -> Ward:
 CAUSES: list[tuple[tuple[str, ...], tuple[str, ...], Service, bool]] = [
     (("root_read_only",), (), NETBOOT, True),
     (("ssh_refused",), (), NETBOOT, True),
+    (("root_stalled",), (), NETBOOT, True),
+    (("root_stalled",), (), K3S, True),
     (HUNG, (), NETBOOT, True),
     (("heartbeat_lost",), (), NETBOOT, True),
     (("heartbeat_lost", "agent_down"), (), NETBOOT, False),
@@ -62,6 +65,18 @@ EXPLAINED: list[tuple[str, Ill, dict[str, str]]] = [
         {"pi_login": ("root_read_only",), **dict.fromkeys(NETBOOTED, HUNG)},
         dict.fromkeys(NETBOOTED, "pi_login"),
     ),
+    (
+        "living witnesses behind login",
+        {"pi_login": ("ssh_refused",), **dict.fromkeys(NETBOOTED, STALLED)},
+        dict.fromkeys(NETBOOTED, "pi_login"),
+    ),
+    (
+        "login's own disk stalls",
+        {"pi_login": STALLED, **dict.fromkeys(NETBOOTED, STALLED)},
+        dict.fromkeys(NETBOOTED, "pi_login"),
+    ),
+    ("a lone stalled worker", {"green4": STALLED}, {}),
+    ("a stalled worker is nobody's cause", {"green4": STALLED, "green5": STALLED}, {}),
     (
         "the chain ends at login, not at the master it took along",
         {"pi_login": HUNG, "mlops_master": HUNG, "green4": (*HUNG, "k3s_node_not_ready")},
@@ -124,6 +139,8 @@ DOUBTS: list[tuple[Ill, str, str | None]] = [
     ({}, "hung", None),
     ({"pi_login": HUNG}, "hung", "pi_login"),
     ({"pi_login": ("ssh_refused",)}, "hung", "pi_login"),
+    ({"pi_login": STALLED}, "hung", "pi_login"),
+    ({"pi_login": HUNG}, "root_stalled", "pi_login"),
     ({"pi_login": ("heartbeat_lost", "agent_down")}, "hung", None),
     ({"mlops_master": HUNG}, "hung", None),
     ({"mlops_master": HUNG}, "k3s_api_slow", "mlops_master"),

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-SUITE = "bookworm"
+SUITE = os.environ.get("PIMEDIC_SUITE", "bookworm")  # trixie works as well
 SYSTEMD_RUNS = Path("/run/systemd/system").is_dir()  # here, as sd_booted(3) asks
-_PACKAGES = "systemd,systemd-sysv,dbus,systemd-timesyncd,tzdata"
+_PACKAGES = "systemd,systemd-sysv,dbus,systemd-timesyncd,tzdata,libffi8"
 _BUILD_S, _BOOT_S, _STOP_S, _STEP_S = 900, 60, 15, 30
 
 

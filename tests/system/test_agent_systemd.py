@@ -319,6 +319,8 @@ def test_hardened_unit_runs_and_acts_alone(tmp_path: Path) -> None:
         container.unit(VICTIM, "ExecStart=/bin/sleep 100000")
         container.run("systemctl", "start", VICTIM)
         container.run("systemctl", "start", UNIT.name)
+        pid = int(container.show(UNIT.name, "MainPID"))
+        assert _only_from_memory(container, pid), container.run("cat", f"/proc/{pid}/maps")
         before = container.show(VICTIM, "InvocationID")
         container.run("systemctl", "kill", "--signal=KILL", VICTIM)
         until = boottime() + 30
@@ -331,6 +333,15 @@ def test_hardened_unit_runs_and_acts_alone(tmp_path: Path) -> None:
         assert container.show(UNIT.name, "NRestarts") == "0"
         container.run("systemctl", "stop", UNIT.name)
         assert container.show(UNIT.name, "Result") == "success"
+
+
+def _only_from_memory(container: Container, pid: int) -> bool:
+    """Tell whether every file that a process has mapped lies in its own tmpfs."""
+    maps = container.run("cat", f"/proc/{pid}/maps").splitlines()
+    files = {(line.split()[3], line.split()[5]) for line in maps if "/" in line}
+    (memory,) = container.run("stat", "-Lc", "%Hd:%Ld", f"/proc/{pid}/root").split()
+    major, minor = (int(part) for part in memory.split(":"))
+    return {device for device, _ in files} == {f"{major:02x}:{minor:02x}"}
 
 
 def _configure(container: Container) -> None:

@@ -41,9 +41,15 @@ async def until_clear(directory: Path) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_the_weekly_failure_is_cured_by_one_power_cycle_of_login(tmp_path: Path) -> None:
-    """One incident, recovered; port 15 cycled once, by the switch's own log; nothing left."""
-    words = ["lab", "demo", "--exit-when-healed", "--json", *place(tmp_path)]
+@pytest.mark.parametrize("agents", [[], ["--frozen-agents"]], ids=["in-memory", "frozen"])
+async def test_the_weekly_failure_is_cured_by_one_power_cycle_of_login(
+    tmp_path: Path, agents: list[str]
+) -> None:
+    """One incident, recovered; port 15 cycled once, by the switch's own log; nothing left.
+
+    Whether the dependents' agents say that their root stalls, or freeze with it.
+    """
+    words = ["lab", "demo", "--exit-when-healed", "--json", *agents, *place(tmp_path)]
     done = await asyncio.to_thread(
         subprocess.run, [PIMEDIC, *words], capture_output=True, text=True, timeout=110, check=False
     )

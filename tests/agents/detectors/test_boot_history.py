@@ -7,6 +7,7 @@ import pytest
 
 from agents.detector import DetectorError
 from agents.detectors.boot_history import LOOP, Boot, BootHistory, boots_in_window, judge
+from agents.disk import Disk
 from common.observations import Truth
 
 
@@ -39,28 +40,29 @@ def _boot(procfs: Path, boot: str) -> None:
     path.write_text(f"{boot}\n")
 
 
-def test_file_remembers_boots(tmp_path: Path) -> None:
+async def test_file_remembers_boots(tmp_path: Path, disk: Disk) -> None:
     """Each boot is written down once, however often we look; the file may begin empty."""
     file = tmp_path / "boots.json"
     file.touch()
+    history = BootHistory(tmp_path, disk, Path("/boots.json"))
     for number in range(LOOP):
         _boot(tmp_path, f"boot-{number}")
         for _ in range(3):
-            BootHistory(tmp_path, file).observe()
+            await history.observe()
     stored = json.loads(file.read_text())
     assert [one["id"] for one in stored] == [f"boot-{number}" for number in range(LOOP)]
 
 
-def test_no_file_is_no_data(tmp_path: Path) -> None:
+async def test_no_file_is_no_data(tmp_path: Path, disk: Disk) -> None:
     """Where nothing survives a boot, nothing is counted."""
-    assert BootHistory(tmp_path, None).observe() == []
+    assert await BootHistory(tmp_path, disk, None).observe() == []
 
 
-def test_damage_is_told(tmp_path: Path) -> None:
+async def test_damage_is_told(tmp_path: Path, disk: Disk) -> None:
     """A file that isn't ours is left as it is."""
     _boot(tmp_path, "b")
     file = tmp_path / "boots.json"
     file.write_text('{"not": "a list"}')
     with pytest.raises(DetectorError, match="is damaged"):
-        BootHistory(tmp_path, file).observe()
+        await BootHistory(tmp_path, disk, Path("/boots.json")).observe()
     assert file.read_text() == '{"not": "a list"}'

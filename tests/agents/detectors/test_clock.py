@@ -1,9 +1,12 @@
 """`clock_skewed` and `clock_unsynced`."""
 
+from pathlib import Path
+
 import pytest
 
 from agents.clock_offset import Estimate
-from agents.detectors.clock import ClockSkew, ClockSync, judge_skew, judge_sync
+from agents.detectors.clock import ClockSkew, ClockSync, judge_skew, judge_sync, why_unsynced
+from agents.disk import Disk
 from common.observations import Truth
 
 
@@ -53,8 +56,27 @@ def test_sync_is_the_kernels_bit(status: int, truth: Truth) -> None:
     assert (seen.kind, seen.status, seen.value) == ("clock_unsynced", truth, 16.0)
 
 
-def test_the_kernel_answers() -> None:
+async def test_the_kernel_answers(disk: Disk) -> None:
     """The real adjtimex(2) gives a definite verdict and a bound that isn't negative."""
-    (seen,) = ClockSync().observe()
+    (seen,) = await ClockSync(disk).observe()
     assert seen.status in {Truth.TRUE, Truth.FALSE}
     assert seen.value >= 0
+
+
+@pytest.mark.parametrize(
+    ("trace", "meaning"),
+    [
+        ("run/chrony/chronyd.pid", "chronyd runs"),
+        ("run/systemd/timesync/synchronized", "lost its servers"),
+        ("run/systemd/timesync/clock", "no server has answered"),
+        ("run/ntpd.pid", "ntpd runs"),
+        ("run/other", "no NTP daemon runs"),
+    ],
+)
+async def test_why_is_read_off_what_daemons_leave(
+    tmp_path: Path, disk: Disk, trace: str, meaning: str
+) -> None:
+    """Each NTP daemon leaves something of its own."""
+    (tmp_path / trace).parent.mkdir(parents=True)
+    (tmp_path / trace).touch()
+    assert meaning in await why_unsynced(disk)

@@ -6,6 +6,7 @@ import pytest
 
 from agents.detectors.kernel_image_readable import KernelImageReadable
 from agents.detectors.throttling import Throttling
+from agents.disk import Disk
 from common.observations import Truth
 
 T, F = Truth.TRUE, Truth.FALSE
@@ -73,20 +74,20 @@ def test_off_the_pi_there_is_no_data(tmp_path: Path) -> None:
     assert Throttling(tmp_path).observe() == []
 
 
-def test_kernel_images(tmp_path: Path) -> None:
+async def test_kernel_images(tmp_path: Path, disk: Disk) -> None:
     """An image that others may not read is named with its mode; links are followed."""
     boot = tmp_path / "boot"
-    detector = KernelImageReadable(tmp_path)
-    assert detector.observe() == []
+    detector = KernelImageReadable(disk)
+    assert await detector.observe() == []
     _write(boot / "vmlinuz-6.8.0-1013-raspi", "")
     (boot / "vmlinuz").symlink_to("vmlinuz-6.8.0-1013-raspi")
     (boot / "vmlinuz.old").symlink_to("vmlinuz-that-was-removed")
     _write(boot / "firmware/vmlinuz", "")
     image = boot / "vmlinuz-6.8.0-1013-raspi"
     image.chmod(0o644)
-    (seen,) = detector.observe()
+    (seen,) = await detector.observe()
     assert (seen.status, seen.detail) == (F, "3 readable")
     image.chmod(0o600)
-    (seen,) = detector.observe()
+    (seen,) = await detector.observe()
     assert (seen.kind, seen.status, seen.value) == ("kernel_image_unreadable", T, 2)
     assert "vmlinuz-6.8.0-1013-raspi (600)" in seen.detail

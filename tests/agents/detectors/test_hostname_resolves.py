@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from agents.detectors.hostname_resolves import HostnameResolves, judge
+from agents.disk import Disk
 from common.observations import Truth
 
 
@@ -28,17 +29,17 @@ def test_verdicts(hosts: str, status: Truth) -> None:
     assert (seen.kind, seen.subject, seen.status) == ("name_unresolvable", "yellow1", status)
 
 
-def test_reads_the_trees_it_is_given(tmp_path: Path) -> None:
+async def test_reads_the_trees_it_is_given(tmp_path: Path, disk: Disk) -> None:
     """Name from the proc tree, hosts from the root tree."""
     (tmp_path / "sys/kernel").mkdir(parents=True)
     (tmp_path / "sys/kernel/hostname").write_text("red2\n")
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/hosts").write_text("127.0.1.1 red2\n")
-    (seen,) = HostnameResolves(tmp_path, tmp_path).observe()
+    (seen,) = await HostnameResolves(tmp_path, disk).observe()
     assert (seen.status, seen.detail) == (Truth.FALSE, "127.0.1.1 in /etc/hosts")
 
 
-def test_missing_hosts_file_names_nobody(tmp_path: Path) -> None:
+async def test_missing_hosts_file_names_nobody(disk: Disk) -> None:
     """No hosts file at all is the fault, not a failed look."""
-    (seen,) = HostnameResolves(Path("/proc"), tmp_path).observe()
+    (seen,) = await HostnameResolves(Path("/proc"), disk).observe()
     assert seen.status is Truth.TRUE

@@ -6,8 +6,10 @@ import pytest
 
 from agents.detector import DetectorError
 from agents.detectors.read_only_mounts import ReadOnlyMounts, judge, read_only_in_fstab
+from agents.disk import Disk
 from agents.mount_table import parse_mountinfo
 from common.observations import Truth
+from tests.agents.watching import first_look, watched
 
 PROC = "22 27 0:21 / /proc rw,relatime shared:14 - proc proc rw\n"
 
@@ -133,7 +135,7 @@ def test_this_machine_has_a_root() -> None:
     assert seen.status is not Truth.UNKNOWN
 
 
-def test_fstab_names_the_design(tmp_path: Path) -> None:
+async def test_fstab_names_the_design(tmp_path: Path, disk: Disk) -> None:
     """What fstab wants read-only is no fault, unless the kernel turned it so in an emergency."""
     (tmp_path / "self").mkdir()
     (tmp_path / "etc").mkdir()
@@ -143,10 +145,14 @@ def test_fstab_names_the_design(tmp_path: Path) -> None:
     )
     assert read_only_in_fstab((tmp_path / "etc/fstab").read_text()) == {"/data"}
     table = tmp_path / "self/mountinfo"
-    detector = ReadOnlyMounts(tmp_path, ("/data",), tmp_path)
-    for options, status in [("ro", Truth.FALSE), ("rw,emergency_ro", Truth.TRUE)]:
-        table.write_text(f"30 27 0:9 / /data rw - ext4 /dev/sdb1 {options}\n")
-        assert detector.observe()[0].status is status
+    detector = ReadOnlyMounts(tmp_path, ("/data",), tmp_path, disk=disk)
+    table.write_text("30 27 0:9 / /data rw - ext4 /dev/sdb1 ro\n")
+    with pytest.raises(DetectorError, match="isn't known yet"):
+        detector.observe()
+    async with watched(detector) as bell:
+        assert (await first_look(detector, bell))[0].status is Truth.FALSE
+        table.write_text("30 27 0:9 / /data rw - ext4 /dev/sdb1 rw,emergency_ro\n")
+        assert detector.observe()[0].status is Truth.TRUE
 
 
 def test_a_replaced_table_is_opened_anew(tmp_path: Path) -> None:
@@ -155,7 +161,7 @@ def test_a_replaced_table_is_opened_anew(tmp_path: Path) -> None:
     table.parent.mkdir()
     line = "26 1 8:2 / / rw,relatime - ext4 /dev/sda2 rw{}\n"
     table.write_text(line.format(""))
-    detector = ReadOnlyMounts(tmp_path, ("/",), tmp_path)
+    detector = ReadOnlyMounts(tmp_path, ("/",))
     assert [seen.status for seen in detector.observe()] == ["false"]
     new.write_text(line.format(",emergency_ro"))
     new.rename(table)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from agents.detectors.timezone import TimeZone
+from agents.disk import Disk
 from common.observations import Truth
 
 WANTED = "Europe/Amsterdam"
@@ -26,8 +27,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _told(root: Path, wanted: str = WANTED) -> tuple[Truth, str]:
-    (seen,) = TimeZone(root, wanted).observe()
+async def _told(disk: Disk, wanted: str = WANTED) -> tuple[Truth, str]:
+    (seen,) = await TimeZone(disk, wanted).observe()
     assert seen.kind == "timezone_wrong"
     return seen.status, seen.detail
 
@@ -42,36 +43,37 @@ def _told(root: Path, wanted: str = WANTED) -> tuple[Truth, str]:
         ("/usr/share/zoneinfo/No/Where", Truth.TRUE),
     ],
 )
-def test_links(root: Path, target: str, status: Truth) -> None:
+async def test_links(root: Path, disk: Disk, target: str, status: Truth) -> None:
     """Same name or same rules are right, however the link is written."""
     (root / "etc/localtime").symlink_to(target)
-    assert _told(root)[0] is status
+    assert (await _told(disk))[0] is status
 
 
-def test_no_file_means_utc(root: Path) -> None:
+@pytest.mark.usefixtures("root")
+async def test_no_file_means_utc(disk: Disk) -> None:
     """As for every program."""
-    assert _told(root) == (Truth.TRUE, f"UTC, expected {WANTED}")
-    assert _told(root, "Etc/UTC")[0] is Truth.FALSE
+    assert await _told(disk) == (Truth.TRUE, f"UTC, expected {WANTED}")
+    assert (await _told(disk, "Etc/UTC"))[0] is Truth.FALSE
 
 
-def test_copies_are_compared(root: Path) -> None:
+async def test_copies_are_compared(root: Path, disk: Disk) -> None:
     """A copied zone has no name, but rules."""
     (root / "etc/localtime").write_text("cet")
-    assert _told(root)[0] is Truth.FALSE
+    assert (await _told(disk))[0] is Truth.FALSE
     (root / "etc/localtime").write_text("utc")
-    assert _told(root)[0] is Truth.TRUE
+    assert (await _told(disk))[0] is Truth.TRUE
 
 
-def test_debians_second_opinion_is_told(root: Path) -> None:
+async def test_debians_second_opinion_is_told(root: Path, disk: Disk) -> None:
     """Some programs believe /etc/timezone."""
     (root / "etc/localtime").symlink_to(f"/usr/share/zoneinfo/{WANTED}")
     (root / "etc/timezone").write_text("Etc/UTC\n")
-    assert _told(root) == (
+    assert await _told(disk) == (
         Truth.FALSE,
         f"{WANTED}, expected {WANTED}; /etc/timezone says Etc/UTC",
     )
 
 
-def test_no_order_is_no_data(root: Path) -> None:
+async def test_no_order_is_no_data(disk: Disk) -> None:
     """Whoever ordered no zone gets no verdict."""
-    assert TimeZone(root, "").observe() == []
+    assert await TimeZone(disk, "").observe() == []
