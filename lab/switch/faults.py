@@ -26,6 +26,7 @@ class Kind(StrEnum):
     REFUSE = "refuse"  # nobody listens, for `seconds`
     REBOOT = "reboot"  # every port without power, and nobody listens, for `seconds`
     UPGRADE = "upgrade"  # a reboot that ends with a new host key
+    CROWDED = "crowded"  # strangers hold every place at the login prompt, for `seconds`
     RESET_ON_ACCEPT = "reset_on_accept"
     SILENT = "silent"  # accepts, then never says a word
     CLOSE_BEFORE_BANNER = "close_before_banner"
@@ -53,6 +54,7 @@ AT: dict[Kind, Place] = {
     Kind.REFUSE: Place.SWITCH,
     Kind.REBOOT: Place.SWITCH,
     Kind.UPGRADE: Place.SWITCH,
+    Kind.CROWDED: Place.SWITCH,
     Kind.RESET_ON_ACCEPT: Place.CONNECTION,
     Kind.SILENT: Place.CONNECTION,
     Kind.CLOSE_BEFORE_BANNER: Place.CONNECTION,

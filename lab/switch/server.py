@@ -24,7 +24,7 @@ from lab.switch.ports import Latencies, Ports
 from lab.switch.session import Channel, Greeter
 from lab.switch.swctrl import Quirks, Swctrl
 
-_MAX_UNAUTHENTICATED = 5
+MAX_UNAUTHENTICATED = 5
 _ACCEPTS_PER_WAKEUP = 16
 _NOISE = b"\r\n*** US-48 maintenance console ***\r\n"
 _LINGER_ZERO = struct.pack("ii", 1, 0)
@@ -75,6 +75,7 @@ class FakeSwitch:
         self.second_s = second_s
         self._listener: socket.socket | None = None
         self._unauthenticated: Counter[str] = Counter()
+        self._strangers = 0
         self._connections: set[asyncssh.SSHServerConnection] = set()
         self._sockets: set[socket.socket] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -113,6 +114,10 @@ class FakeSwitch:
         """Make something go wrong, now or when its turn comes."""
         if AT[fault.kind] is not Place.SWITCH:
             self.faults.add(fault)
+            return
+        if fault.kind is Kind.CROWDED:
+            self._strangers += MAX_UNAUTHENTICATED
+            self._spawn(self._strangers_leave(fault.seconds), "switch-strangers", self._tasks)
             return
         if fault.kind is not Kind.REFUSE:
             self._stop_everything(fault.seconds, fault.kind)
@@ -169,6 +174,10 @@ class FakeSwitch:
         if self._listener is None:
             self._listen()
 
+    async def _strangers_leave(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        self._strangers -= MAX_UNAUTHENTICATED
+
     def _stop_everything(self, seconds: float, cause: str) -> None:
         for task in self._jobs:
             task.cancel()
@@ -191,7 +200,7 @@ class FakeSwitch:
             except OSError:  # nobody else waits
                 return
             self.accepted += 1
-            if self._unauthenticated[client] >= _MAX_UNAUTHENTICATED:
+            if self._unauthenticated[client] + self._strangers >= MAX_UNAUTHENTICATED:
                 sock.close()
                 continue
             self._unauthenticated[client] += 1

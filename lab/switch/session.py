@@ -143,6 +143,8 @@ class Channel(asyncssh.SSHServerSession[str]):
             out = _spoil(out, fault)
         if fault and kind is Kind.SLOW_DRIP:
             for character in out:
+                if channel.is_closing():
+                    return
                 channel.write(character)
                 await asyncio.sleep(fault.seconds)
         else:

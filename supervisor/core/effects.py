@@ -87,6 +87,8 @@ class Action:
     runbook: str | None = None
     requested_by: str = "pimedic"
     allow_protected: bool = False
+    skip: frozenset[str] = frozenset()
+    """Rails that a person skips by name; actuators with rules of the same name skip them too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,6 +255,7 @@ class Medic:
             dict(asked.arguments),
             requested_by=f"{asked.author} ({asked.reason})",
             allow_protected=asked.allow_protected,
+            skip=asked.skip,
         )
         if treatment is Treatment.POWER_OFF:
             yield from self._override_set(left_off.begun(asked))

@@ -8,6 +8,7 @@ from supervisor.actuators.power.service import PowerService
 from supervisor.actuators.ssh import SshActuator
 from supervisor.core.effects import Action, Actuator, Treatment
 from supervisor.core.events import Result
+from supervisor.core.rails import Rail
 
 # What the power service may claim -> what the core understands. An effect nobody saw is for
 # verification to find; only what provably never happened may be tried again for nothing.
@@ -57,8 +58,12 @@ class Hands:
             action_id=action.id,
             off_s=off_s,
             allow_protected=action.allow_protected,
+            skip_cool_down=Rail.COOL_DOWN in action.skip,
         )
         outcome = await acts[action.treatment](request)
         others = "".join(f"; port {c.port} changed too: {c.after}" for c in outcome.other_ports)
         port = f"port {outcome.port} " if outcome.port else ""
-        return _MEANING[outcome.verdict], f"{port}{outcome.verdict}: {outcome.detail}{others}"
+        meaning = _MEANING[outcome.verdict]
+        if outcome.retry_in_s is not None:  # refused for now: the same rung again, later
+            meaning = Result.NOT_SENT
+        return meaning, f"{port}{outcome.verdict}: {outcome.detail}{others}"

@@ -204,5 +204,6 @@ def power_service(settings: Settings, journal: Journal, cluster: Cluster) -> Pow
         status_s=given.command_timeout_s,
         command_s=given.command_timeout_s,
         cycle_margin_s=given.command_timeout_s + given.verify_timeout_s,
+        cool_down_s=settings.rails.cool_down_s,
     )
     return PowerService(driver, journal, outlets_of(cluster), patience)

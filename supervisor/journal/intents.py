@@ -9,7 +9,7 @@ reached the switch. Whatever is unfinished at a start was cut short: reconciliat
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -50,7 +50,7 @@ UNFINISHED = tuple(state for state, following in TRANSITIONS.items() if followin
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """One intended act. The stamp (last three fields) says when it entered its `state`."""
+    """One intended act. The stamp (boot id, boot time, wall) says when it entered its `state`."""
 
     op_id: str  # unique for this attempt
     action_id: str  # the action it belongs to; empty for one by hand
@@ -65,6 +65,7 @@ class Intent:
     boot_id: str
     at_boottime: float
     wall: str
+    on_before: frozenset[int] = frozenset()  # ports that were on before anything was sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,8 @@ class IntentStep:
 
 
 _FIELDS = "op_id, action_id, node, port, mac, kind, off_s, requested_by, state, detail"
-_COLUMNS = f"{_FIELDS}, boot_id, at_boottime, wall"
+_WRITTEN = f"{_FIELDS}, boot_id, at_boottime, wall"
+_COLUMNS = f"{_WRITTEN}, on_before"
 
 
 class Intents:
@@ -119,7 +121,7 @@ class Intents:
         with self._database.transaction() as connection:
             marks = ", ".join("?" * 13)
             connection.execute(
-                f"INSERT INTO intents ({_COLUMNS}) VALUES ({marks})",  # noqa: S608 - constants
+                f"INSERT INTO intents ({_WRITTEN}) VALUES ({marks})",  # noqa: S608 - constants
                 (
                     op_id, action_id, node, port, mac, kind, off_s, requested_by, state, detail,
                     at.boot_id, at.at_boottime, at.wall,
@@ -129,8 +131,18 @@ class Intents:
             self._forget_old_cycles(connection)
         return intent
 
-    def advance(self, op_id: str, state: IntentState, detail: str = "") -> None:
-        """Move an intent on. Raises `JournalError` for a step that the table doesn't have."""
+    def advance(
+        self,
+        op_id: str,
+        state: IntentState,
+        detail: str = "",
+        *,
+        on_before: Collection[int] | None = None,
+    ) -> None:
+        """Move an intent on. Raises `JournalError` for a step that the table doesn't have.
+
+        `on_before`: the ports that are on now, before anything is sent.
+        """
         at = self._now()
         with self._database.transaction() as connection:
             row = connection.execute(
@@ -147,6 +159,11 @@ class Intents:
                 " WHERE op_id = ?",
                 (state, detail, at.boot_id, at.at_boottime, at.wall, op_id),
             )
+            if on_before is not None:
+                connection.execute(
+                    "UPDATE intents SET on_before = ? WHERE op_id = ?",
+                    (",".join(map(str, sorted(on_before))), op_id),
+                )
             _add_step(connection, op_id, state, detail, at)
 
     def get(self, op_id: str) -> Intent | None:
@@ -178,6 +195,22 @@ class Intents:
             " GROUP BY port"
         )
         return frozenset(row["port"] for row in rows if row["kind"] == "off")
+
+    def last_sent(self, port: int) -> Intent | None:
+        """Find the latest act on `port` that may have reached the switch, with its end's stamp.
+
+        A failed one provably had no effect, and one that never came to `sending` never left.
+        """
+        return next(
+            iter(
+                self._select(
+                    "WHERE port = ? AND state != 'failed' AND EXISTS (SELECT 1 FROM intent_steps"
+                    " WHERE op_id = intents.op_id AND state = 'sending') ORDER BY id DESC LIMIT 1",
+                    port,
+                )
+            ),
+            None,
+        )
 
     def is_overruled(self, intent: Intent) -> bool:
         """Whether an `on` for the same port was ordered after `intent`."""
@@ -224,4 +257,5 @@ def _add_step(
 
 def _intent(row: sqlite3.Row) -> Intent:
     values = dict(row)
-    return Intent(**(values | {"state": IntentState(values["state"])}))
+    on_before = frozenset(int(port) for port in values["on_before"].split(",") if port)
+    return Intent(**(values | {"state": IntentState(values["state"]), "on_before": on_before}))

@@ -70,4 +70,6 @@ MIGRATIONS: tuple[Step, ...] = (
             value INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID""",
     ),
+    # The ports that were on before an act, as `2,3`: what it hit beside its own has to come back.
+    ("ALTER TABLE intents ADD COLUMN on_before TEXT NOT NULL DEFAULT ''",),
 )

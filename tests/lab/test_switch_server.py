@@ -180,6 +180,26 @@ async def test_the_sixth_silent_connection_is_dropped(switch: FakeSwitch) -> Non
         await other.wait_closed()
 
 
+async def test_strangers_at_the_prompt_keep_others_out_for_a_while(switch: FakeSwitch) -> None:
+    """While strangers hold every place nobody gets a banner; afterwards login works."""
+    switch.inject(Fault(Kind.CROWDED, seconds=0.2))
+    reader, writer = await asyncio.open_connection(switch.host, switch.port)
+    assert await reader.read() == b""
+    writer.close()
+    await _until(lambda: switch._strangers == 0)
+    assert (await _run(switch, "true")).exit_status == 0
+
+
+async def test_a_slow_drip_ends_with_its_listener(switch: FakeSwitch) -> None:
+    """Output dripping to a client that has gone is not dripped on."""
+    switch.inject(Fault(Kind.SLOW_DRIP, seconds=0.01))
+    async with _connect(switch) as connection:
+        process = await connection.create_process("swctrl poe show")
+        assert await process.stdout.read(1) == "T"
+        connection.abort()
+    await _until(lambda: not any("channel" in task.get_name() for task in switch._tasks))
+
+
 async def test_twenty_channels_share_a_connection(switch: FakeSwitch) -> None:
     """Many commands at once over one connection all succeed."""
     async with _connect(switch) as connection:

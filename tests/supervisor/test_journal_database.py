@@ -11,8 +11,9 @@ import pytest
 
 from supervisor.journal.database import Database
 from supervisor.journal.errors import JournalError
+from supervisor.journal.intents import IntentState
 from supervisor.journal.journal import FILE_NAME, Journal
-from supervisor.journal.migrations import MIGRATIONS
+from supervisor.journal.migrations import APPLICATION_ID, MIGRATIONS
 
 
 @pytest.fixture
@@ -60,9 +61,30 @@ def test_a_newer_versions_file_is_left_alone(path: Path) -> None:
     with sqlite3.connect(path) as raw:
         raw.execute(f"PRAGMA user_version={len(MIGRATIONS) + 1}")
     raw.close()
-    with pytest.raises(JournalError, match=rf"{FILE_NAME}.*newer version.*schema 2") as caught:
+    newer = rf"{FILE_NAME}.*newer version.*schema {len(MIGRATIONS) + 1}"
+    with pytest.raises(JournalError, match=newer) as caught:
         Database(path)
     assert str(path) in str(caught.value)
+
+
+def test_an_older_versions_intents_are_kept(path: Path) -> None:
+    """A file of the first schema is brought up to date, and an act cut short in it is found."""
+    path.parent.mkdir()
+    with sqlite3.connect(path) as raw:
+        for statement in MIGRATIONS[0]:
+            raw.execute(statement)
+        raw.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        raw.execute("PRAGMA user_version=1")
+        raw.execute(
+            "INSERT INTO intents (op_id, action_id, node, port, mac, kind, off_s, requested_by,"
+            " state, detail, boot_id, at_boottime, wall) VALUES"
+            " ('op', '', 'green1', 6, '', 'cycle', 10, 'x', 'sending', '', 'boot', 1, '')"
+        )
+    raw.close()
+    with Journal(path.parent) as journal:
+        (intent,) = journal.intents.unfinished()
+        assert (intent.op_id, intent.on_before) == ("op", frozenset())
+        journal.intents.advance("op", IntentState.DONE)
 
 
 def test_garbage_is_called_damaged(path: Path) -> None:

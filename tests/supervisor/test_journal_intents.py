@@ -75,6 +75,15 @@ def test_what_is_not_proven_is_unfinished(intents: Intents) -> None:
     assert set(UNFINISHED) == {"planned", "sending", "sent", "unknown"}
 
 
+def test_what_was_on_is_remembered(intents: Intents) -> None:
+    """The ports that were on before an act are kept, and a later step doesn't forget them."""
+    begin(intents, "op")
+    assert intents.get("op").on_before == frozenset()
+    intents.advance("op", IntentState.SENDING, on_before=[7, 48, 6])
+    intents.advance("op", IntentState.SENT)
+    assert intents.get("op").on_before == {6, 7, 48}
+
+
 def test_an_operation_id_serves_once(intents: Intents) -> None:
     """A second intent with the same operation id is an error, and the first stays."""
     begin(intents, "op", port=6)

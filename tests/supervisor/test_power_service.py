@@ -36,7 +36,7 @@ OUTLETS = {
 SETTINGS = PowerSettings(
     default_off_s=0.1, min_off_s=0.05, max_off_s=1.0, lock_wait_s=10, status_s=5, command_s=5,
     cycle_margin_s=10, settle_s=4, late_effect_s=0.2, retry_first_s=0.02, retry_max_s=0.05,
-    breaker_retry_s=0.05, idle_look_s=0.2, close_s=10,
+    breaker_retry_s=0.05, idle_look_s=0.2, close_s=10, cool_down_s=0,
 )  # fmt: skip
 REQUEST = PowerRequest("yellow1", "runbook hung")
 
@@ -275,6 +275,21 @@ async def test_a_journal_that_fails_halfway_does_not_keep_the_port_off(rig: Rig)
     assert rig.states() == ["sending"]
 
 
+async def test_a_port_is_cycled_once_in_its_cool_down(rig: Rig) -> None:
+    """Over a restart too, the second order is refused for now; a person's word lets it pass."""
+    settings = replace(SETTINGS, cool_down_s=180)
+    assert (await rig.start(settings=settings).cycle(REQUEST)).verdict is Verdict.VERIFIED
+    rig.restart()
+    service = rig.start(settings=settings)
+    again = await service.cycle(REQUEST)
+    assert again.verdict is Verdict.REFUSED
+    assert "cool-down" in again.detail
+    assert 170 < (again.retry_in_s or 0) <= 180
+    assert rig.switch.ports.history(PORT) == ["off", "on"]
+    skipping = await service.cycle(replace(REQUEST, skip_cool_down=True))
+    assert skipping.verdict is Verdict.VERIFIED
+
+
 # Faults of the switch and of the way to it
 
 
@@ -412,6 +427,18 @@ class TwoSteps(LabDriver):
         raise self.error
 
 
+class Off(LabDriver):
+    """Cycles in two steps, and believes in its own commands."""
+
+    async def cycle(self, port: int, *, off_s: float, op_id: str) -> CycleResult:
+        """Switch off and on."""
+        del off_s
+        await self.off(port, op_id=op_id)
+        seen = (await self.status())[port]
+        await self.on(port, op_id=op_id)
+        return CycleResult(CycleOutcome.VERIFIED, "seen off, then on", (seen,))
+
+
 class Broken(TwoSteps):
     """Fails with an error that nobody foresaw."""
 
@@ -507,10 +534,17 @@ async def test_the_loop_gets_through_an_open_breaker(rig: Rig) -> None:
     assert rig.switch.ports[PORT].admin == "auto"
 
 
-def begin_cut_short(rig: Rig, state: IntentState, kind: str = "cycle", op_id: str = "op") -> None:
+def begin_cut_short(
+    rig: Rig,
+    state: IntentState,
+    kind: str = "cycle",
+    op_id: str = "op",
+    node: str = "yellow1",
+    port: int = PORT,
+) -> None:
     """Journal what a supervisor had journalled when it died."""
     rig.journal.intents.begin(
-        op_id=op_id, action_id="a", node="yellow1", port=PORT, mac="", kind=kind,
+        op_id=op_id, action_id="a", node=node, port=port, mac="", kind=kind,
         off_s=0.05 if kind == "cycle" else 0, requested_by="x",
     )  # fmt: skip
     path = {
@@ -619,6 +653,40 @@ async def test_an_on_cut_short_is_carried_out(rig: Rig) -> None:
     begin_cut_short(rig, IntentState.PLANNED, "on")
     await reconciled(rig.restart())
     assert rig.switch.ports[PORT].admin == "auto"
+
+
+@pytest.mark.parametrize("theirs", [False, True])
+async def test_what_a_dead_supervisor_hit_beside_its_port_comes_back(
+    rig: Rig, *, theirs: bool
+) -> None:
+    """A port that was on before, and is off after a death, is on again and told; not a person's."""
+    begin_cut_short(rig, IntentState.PLANNED)
+    rig.journal.intents.advance("op", IntentState.SENDING, on_before=[PORT, OTHER, LOGIN])
+    if theirs:
+        begin_cut_short(rig, IntentState.SENDING, "off", "hand", "green1", OTHER)
+        rig.journal.intents.advance("hand", IntentState.DONE)
+    rig.switch.ports.set_admin([OTHER], "off", "the stray command", 0)
+    stories = await reconciled(rig.restart())
+    assert rig.switch.ports[OTHER].admin == ("off" if theirs else "auto")
+    told = "other ports were found off and ordered on: 34"
+    assert any(told in one.story for one in stories) is not theirs
+    repairs = [i for i in rig.journal.intents.recent() if i.requested_by == "pimedic"]
+    assert [(i.kind, i.port, i.state) for i in repairs] == (
+        [] if theirs else [("on", OTHER, "done")]
+    )
+
+
+async def test_a_cycle_is_not_proven_before_power_flows_again(rig: Rig) -> None:
+    """Told `auto` is not on: a device that takes its time is awaited, one that is gone is told."""
+    rig.switch.ports.latencies = Latencies(off=0.01, on=0.5)
+    slow = await rig.start(Off).cycle(REQUEST)
+    assert slow.verdict is Verdict.VERIFIED
+    assert rig.switch.ports.history(PORT) == ["off", "on"]
+    rig.switch.ports[PORT].watts = 0.0
+    rig.switch.ports[OTHER].watts = lambda: 3.0 if not rig.switch.ports.history(OTHER) else 0.0
+    gone = await rig.start(Off, replace(SETTINGS, settle_s=0.3)).cycle(PowerRequest("green1", "x"))
+    assert (gone.verdict, gone.settled) == (Verdict.SENT_UNVERIFIED, True)
+    assert "port 34 is auto, no power" in gone.detail
 
 
 async def test_reconciling_with_a_mute_switch_says_so(rig: Rig) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import structlog
@@ -56,7 +56,7 @@ class Bystanders:
         if not gone:
             return tuple(found)
         _log.error("other_ports_went_off", ports=gone, cause=cause)
-        still_off = await self._restore(gone, cause)
+        still_off = await self.restore(gone, cause)
         return tuple(
             replace(change, restored=change.port not in still_off)
             if change.port in gone
@@ -64,7 +64,11 @@ class Bystanders:
             for change in found
         )
 
-    async def _restore(self, gone: list[int], cause: str) -> frozenset[int]:
+    async def restore(self, gone: Collection[int], cause: str) -> frozenset[int]:
+        """Switch on what operation `cause` switched off; return what is not on even so.
+
+        That is left to reconciliation, as each repair is an act of its own in the journal.
+        """
         op_ids = {port: secrets.token_hex(8) for port in gone}
         for port, op_id in op_ids.items():
             await self._begin(port, op_id, cause)

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Collection
 
 import structlog
 
@@ -56,9 +57,14 @@ class Operation:
         )
         self._note(IntentState.PLANNED, "")
 
-    async def sending(self) -> None:
-        """Put on disk that it may reach the switch from now on; raises `JournalError`."""
-        await asyncio.to_thread(self._intents.advance, self.op_id, IntentState.SENDING)
+    async def sending(self, on_before: Collection[int]) -> None:
+        """Put on disk that it may reach the switch from now on; raises `JournalError`.
+
+        `on_before`: the ports that are on, for whoever has to tell what it hit.
+        """
+        await asyncio.to_thread(
+            self._intents.advance, self.op_id, IntentState.SENDING, on_before=on_before
+        )
         self._note(IntentState.SENDING, "")
 
     async def advance(self, state: IntentState, detail: str) -> None:

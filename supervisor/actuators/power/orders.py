@@ -30,7 +30,7 @@ class PowerRequest:
 
     `action_id` makes it at-most-once: while an earlier attempt of the same action may have had
     an effect, it is refused. Empty for an order by hand.
-    `allow_protected` is a person's explicit word, and never a runbook's.
+    `allow_protected` and `skip_cool_down` are a person's explicit word, and never a runbook's.
     """
 
     node: str
@@ -38,6 +38,7 @@ class PowerRequest:
     action_id: str = ""
     off_s: float | None = None
     allow_protected: bool = False
+    skip_cool_down: bool = False
 
 
 class Verdict(StrEnum):
@@ -71,7 +72,11 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class PowerOutcome:
-    """What came of an order. `settled` is whether the port's end state was proven."""
+    """What came of an order. `settled` is whether the port's end state was proven.
+
+    `retry_in_s` is set for a refusal that only time heals: nothing was done, and after so many
+    seconds the same order may be given again.
+    """
 
     op_id: str
     kind: Kind
@@ -82,6 +87,7 @@ class PowerOutcome:
     settled: bool
     other_ports: tuple[PortChange, ...] = ()
     phases: tuple[Phase, ...] = ()
+    retry_in_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

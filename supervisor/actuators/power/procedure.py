@@ -17,7 +17,13 @@ from supervisor.actuators.power.driver import CycleOutcome, Phase, PortState, Po
 from supervisor.actuators.power.guarded import GuardedDriver
 from supervisor.actuators.power.operation import Operation
 from supervisor.actuators.power.orders import PortChange, PowerOutcome, Verdict
-from supervisor.actuators.power.ports import in_words, is_off, was_seen_off
+from supervisor.actuators.power.ports import (
+    in_words,
+    is_off,
+    is_on,
+    is_on_and_delivering,
+    was_seen_off,
+)
 from supervisor.actuators.power.settings import PowerSettings
 from supervisor.actuators.power.settling import Settled, make_on, pauses
 from supervisor.journal.errors import JournalError
@@ -77,7 +83,7 @@ class Procedure:
         if reason := _objection(op, before) or await self._stale_map(op):
             return await self._give_up(op, Verdict.REFUSED, reason)
         try:
-            await op.sending()
+            await op.sending([port for port, state in before.items() if is_on(state)])
         except JournalError as error:
             return op.outcome(Verdict.REFUSED, f"can't be journalled: {error}")
         sent = await self._send(op, before)
@@ -129,16 +135,19 @@ class Procedure:
 
     async def _prove_on(self, op: Operation, before: Table, sent: _Sent) -> PowerOutcome:
         harmless = sent.verdict in _NO_EFFECT
+        had_power = is_on_and_delivering(before.get(op.port))
         settled = await make_on(
             self._switch,
             {op.port: op.op_id},
             self._settings,
             self._rng,
             not_before=0.0 if harmless else sent.at + op.off_s,
+            powered=frozenset({op.port} if op.kind == "cycle" and had_power else ()),
             once=harmless,  # so it says; one look, in case it errs
         )
         others = await self._repair(op, before, settled.table)
-        verdict, state = _end(op, sent.verdict, settled)
+        is_back = not had_power or is_on_and_delivering(settled.table.get(op.port))
+        verdict, state = _end(op, sent.verdict, settled, is_back=is_back)
         detail = _story(op, sent, settled, others)
         if state is not None:
             await op.advance(state, detail)
@@ -188,8 +197,13 @@ def _objection(op: Operation, before: Table) -> str:
     return ""
 
 
-def _end(op: Operation, sent: Verdict, settled: Settled) -> tuple[Verdict, IntentState | None]:
-    """Return what may be claimed, and the intent's end; None leaves it to reconciliation."""
+def _end(
+    op: Operation, sent: Verdict, settled: Settled, *, is_back: bool
+) -> tuple[Verdict, IntentState | None]:
+    """Return what may be claimed, and the intent's end; None leaves it to reconciliation.
+
+    `is_back`: the power that flowed before flows again.
+    """
     if settled.missing:
         # That nothing was sent is the driver's word; a cycle's port has to be seen on as well.
         if sent in _NO_EFFECT and op.kind == "on":
@@ -198,6 +212,8 @@ def _end(op: Operation, sent: Verdict, settled: Settled) -> tuple[Verdict, Inten
     if op.kind == "on":
         return Verdict.VERIFIED, IntentState.DONE
     if sent is Verdict.VERIFIED:
+        if not is_back:
+            return Verdict.SENT_UNVERIFIED, None
         return Verdict.VERIFIED, IntentState.DONE
     if sent in _NO_EFFECT:
         return sent, IntentState.FAILED
@@ -209,7 +225,7 @@ def _story(op: Operation, sent: _Sent, settled: Settled, others: tuple[PortChang
         end = f"port {op.port} was not seen on again"
         end += f" ({settled.problem})" if settled.problem else ""
     else:
-        end = f"port {op.port} is on"
+        end = f"port {op.port} is {in_words(settled.table.get(op.port))}"
         end += ", after it was ordered on again" if settled.ordered else ""
     return f"{sent.detail}; {end}{_beside(others)}"
 

@@ -10,6 +10,7 @@ import random
 
 import structlog
 
+from supervisor.actuators.power.bystanders import Bystanders
 from supervisor.actuators.power.driver import PowerError
 from supervisor.actuators.power.guarded import GuardedDriver
 from supervisor.actuators.power.orders import Reconciled, Reconciliation
@@ -27,13 +28,20 @@ class Reconciler:
     """Rounds over the unfinished intents. The caller holds the switch's lock."""
 
     def __init__(
-        self, switch: GuardedDriver, intents: Intents, settings: PowerSettings, rng: random.Random
+        self,
+        switch: GuardedDriver,
+        bystanders: Bystanders,
+        intents: Intents,
+        settings: PowerSettings,
+        rng: random.Random,
     ) -> None:
         self._switch = switch
+        self._bystanders = bystanders
         self._intents = intents
         self._settings = settings
         self._rng = rng
         self._ordered: set[str] = set()  # operations whose port this process ordered on
+        self._hit: dict[str, frozenset[int]] = {}  # by operation: other ports found off
 
     async def round(self) -> Reconciliation:
         """Do what can be done now. Raises nothing: what went wrong is in `problem`."""
@@ -55,13 +63,31 @@ class Reconciler:
             after, problem, switched_on = await self._order_on(wanted, before)
         except PowerError as error:
             return Reconciliation(pending=len(waiting), problem=str(error))
+        await self._repair(waiting, theirs, after)
         closed = []
         for intent in waiting:
             end = self._end_of(intent, before, after, wanted=intent.port in wanted)
-            if end and await self._close(intent, *end):
-                closed.append(_told(intent, end[1]))
+            if end is None:
+                continue
+            state, story = end[0], end[1] + _beside(self._hit.get(intent.op_id, frozenset()))
+            if await self._close(intent, state, story):
+                closed.append(_told(intent, story))
         pending = len(waiting) - len(closed)
         return Reconciliation(tuple(closed), switched_on, pending, problem)
+
+    async def _repair(self, waiting: list[Intent], theirs: frozenset[int], after: Table) -> None:
+        """Switch on what else an operation switched off.
+
+        Whoever died before the ports were compared left that to us: `on_before` has them.
+        """
+        asked_for = theirs | {intent.port for intent in waiting}
+        for intent in waiting:
+            ports = intent.on_before - asked_for
+            if gone := frozenset(port for port in ports if is_off(after.get(port))):
+                _log.error("other_ports_went_off", ports=sorted(gone), cause=intent.op_id)
+                await self._bystanders.restore(gone, intent.op_id)
+                self._hit[intent.op_id] = self._hit.get(intent.op_id, frozenset()) | gone
+                asked_for |= gone
 
     def _overruled(self, waiting: list[Intent]) -> set[str]:
         return {
@@ -140,7 +166,13 @@ class Reconciler:
             _log.error("intent_not_closed", op_id=intent.op_id, error=str(error))
             return False
         self._ordered.discard(intent.op_id)
+        self._hit.pop(intent.op_id, None)
         return True
+
+
+def _beside(hit: frozenset[int]) -> str:
+    ports = ", ".join(map(str, sorted(hit)))
+    return f"; other ports were found off and ordered on: {ports}" if hit else ""
 
 
 def _told(intent: Intent, story: str) -> Reconciled:

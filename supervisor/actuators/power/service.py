@@ -27,7 +27,7 @@ from supervisor.actuators.power.orders import (
 )
 from supervisor.actuators.power.procedure import Procedure
 from supervisor.actuators.power.reconciliation import Reconciler
-from supervisor.actuators.power.refusals import Refusals
+from supervisor.actuators.power.refusals import Refusal, Refusals
 from supervisor.actuators.power.settings import PowerSettings
 from supervisor.actuators.power.settling import pauses
 from supervisor.journal.errors import JournalError
@@ -58,7 +58,7 @@ class PowerService:
         self._refusals = Refusals(outlets, journal.intents, settings, self.breaker)
         bystanders = Bystanders(self._switch, journal.intents, outlets, settings, rng)
         self._procedure = Procedure(self._switch, bystanders, settings, rng)
-        self._reconciler = Reconciler(self._switch, journal.intents, settings, rng)
+        self._reconciler = Reconciler(self._switch, bystanders, journal.intents, settings, rng)
         self._turn = asyncio.Lock()
         self._running: set[asyncio.Task[PowerOutcome]] = set()
         self._work_left = asyncio.Event()
@@ -132,9 +132,10 @@ class PowerService:
         await self._switch.aclose()
 
     async def _order(self, kind: Kind, request: PowerRequest) -> PowerOutcome:
-        reason = "the power service is closing" if self._closing else ""
-        if reason := reason or self._refusals.at_sight(kind, request):
-            return self._refuse(kind, request, reason)
+        if self._closing:
+            return self._refuse(kind, request, Refusal("the power service is closing"))
+        if refusal := self._refusals.at_sight(kind, request):
+            return self._refuse(kind, request, refusal)
         work = tasks.spawn(self._in_turn(kind, request), f"power {kind} {request.node}")
         self._running.add(work)
         work.add_done_callback(self._running.discard)
@@ -145,7 +146,8 @@ class PowerService:
             async with asyncio.timeout(self._settings.lock_wait_s):
                 await self._turn.acquire()
         except TimeoutError:
-            return self._refuse(kind, request, "the switch is busy with other operations")
+            busy = Refusal("the switch is busy with other operations", retry_in_s=0.0)
+            return self._refuse(kind, request, busy)
         try:
             return await self._alone(kind, request)
         finally:
@@ -155,11 +157,11 @@ class PowerService:
         earlier = await self._reconciler.round()
         self._untold += earlier.closed
         try:
-            reason = await asyncio.to_thread(self._refusals.by_history, kind, request)
+            refusal = await asyncio.to_thread(self._refusals.by_history, kind, request)
         except JournalError as error:
-            reason = f"the journal can't be read: {error}"
-        if reason:
-            return self._refuse(kind, request, reason)
+            refusal = Refusal(f"the journal can't be read: {error}")
+        if refusal:
+            return self._refuse(kind, request, refusal)
         outlet = self._outlets[request.node]
         off_s = self._refusals.off_time(request) if kind == "cycle" else 0.0
         operation = Operation(self._intents, kind, request, outlet, off_s)
@@ -168,7 +170,9 @@ class PowerService:
         finally:
             self._work_left.set()
 
-    def _refuse(self, kind: Kind, request: PowerRequest, reason: str) -> PowerOutcome:
+    def _refuse(self, kind: Kind, request: PowerRequest, refusal: Refusal) -> PowerOutcome:
         outlet = self._outlets.get(request.node)
-        port = outlet.port if outlet else None
-        return PowerOutcome("", kind, request.node, port, Verdict.REFUSED, reason, settled=False)
+        return PowerOutcome(
+            "", kind, request.node, outlet.port if outlet else None, Verdict.REFUSED,
+            refusal.reason, settled=False, retry_in_s=refusal.retry_in_s,
+        )  # fmt: skip

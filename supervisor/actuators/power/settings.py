@@ -26,6 +26,8 @@ class PowerSettings:
     late_effect_s: float = 30.0
     """How long after a command of unknown fate the switch may still carry it out: 20 s seen.
     Until then the operation isn't closed, and the next one on that port has to wait."""
+    cool_down_s: float = 180.0
+    """No cycle of a port whose last act ended more lately than this: its device is booting."""
     retry_first_s: float = 0.5
     """First pause between tries; doubles each time."""
     retry_max_s: float = 8.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from common import clock
 from supervisor.actuators.power.driver import PortState, PowerError
 from supervisor.actuators.power.guarded import GuardedDriver
-from supervisor.actuators.power.ports import is_on
+from supervisor.actuators.power.ports import is_on, is_on_and_delivering
 from supervisor.actuators.power.settings import PowerSettings
 
 
@@ -37,13 +37,16 @@ async def make_on(
     rng: random.Random,
     *,
     not_before: float = 0.0,
+    powered: frozenset[int] = frozenset(),
     once: bool = False,
 ) -> Settled:
     """Try for `settle_s` seconds until all `ports` (with the op id to order each by) are on.
 
     Before the instant `not_before` (boot time) nothing is ordered: a cycle's off time is the
     device's, and the switch itself may be about to end it. Without a readable table it orders
-    `on` all the same, which can do no harm. `once`: look and order a single time.
+    `on` all the same, which can do no harm. Those of `powered` had power, so their power is
+    awaited too: a port told `auto` may take seconds to find its device. `once`: look and order
+    a single time.
     """
     deadline = max(clock.boottime(), not_before) + (0 if once else settings.settle_s)
     ordered = set[int]()
@@ -51,9 +54,9 @@ async def make_on(
     while True:
         table, problem = await _look(switch)
         missing = frozenset(port for port in ports if not is_on(table.get(port)))
-        if not missing:
+        if not missing and all(is_on_and_delivering(table.get(port)) for port in powered):
             return Settled(missing, frozenset(ordered), table)
-        if clock.boottime() >= not_before and (table or not once):
+        if missing and clock.boottime() >= not_before and (table or not once):
             problem = await order_on(switch, {port: ports[port] for port in missing}) or problem
             ordered |= missing
         pause = next(waits)
