@@ -73,7 +73,6 @@ class _SwitchTable(_Table):
     ports: Annotated[int, Field(ge=1, le=512, strict=True)] = 48
     ssh_port: TcpPort = 22
     user: str = "admin"
-    driver: Literal["swctrl"] = "swctrl"
 
 
 class _Defaults(_Table):

@@ -54,7 +54,6 @@ class Switch:
     ports: int = 48
     ssh_port: int = 22
     user: str = "admin"
-    driver: str = "swctrl"
 
 
 @dataclass(frozen=True, slots=True)

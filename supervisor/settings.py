@@ -5,13 +5,18 @@ Relative paths are relative to the file. Secrets are never here: only the files 
 """
 
 import os
+import re
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from common.inventory import MacAddress
 from common.toml_files import load
 
+_SECRET = re.compile(r"passw|community|secret|token|key", re.IGNORECASE)
+_HTTPS = re.compile(r"https://[^/\s?#]+")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -20,6 +25,33 @@ def _endpoint(text: str) -> str:
     if not host or not port.isdigit() or not 0 <= int(port) <= 65535:  # noqa: PLR2004 - TCP's range
         raise ValueError(f"expected ADDRESS:PORT like 0.0.0.0:8800, found {text!r}")
     return text
+
+
+def _absolute_path(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError(f"expected an absolute path like /usr/sbin/fence_apc, found {str(path)!r}")
+    return path
+
+
+def _nothing_secret(options: dict[str, str]) -> dict[str, str]:
+    for key in options:
+        if key in {"action", "plug", "port"}:
+            raise ValueError(f"{key!r} is the driver's to say")
+        if _SECRET.search(key):
+            raise ValueError(f"{key!r} looks secret: it belongs into credentials.switch_login")
+    return options
+
+
+def _https(url: str) -> str:
+    if not _HTTPS.fullmatch(url):
+        raise ValueError(f"expected https://HOST or https://HOST:PORT, found {url!r}")
+    return url
+
+
+def _sha256(text: str) -> str:
+    if not _SHA256.fullmatch(text.lower().replace(":", "")):
+        raise ValueError(f"expected a SHA-256 of 64 hex digits, found {text!r}")
+    return text.lower().replace(":", "")
 
 
 TableT = TypeVar("TableT", bound=BaseModel)
@@ -53,6 +85,8 @@ class CredentialsTable(_Table):
     """Lines of `NAME sha256:HEX`: who may act, and the hash of their bearer token."""
     switch_key: Path = Path("switch_key")
     switch_known_hosts: Path = Path("switch_known_hosts")
+    switch_login: Path = Path("switch_login")
+    """For the drivers snmp, fence and unifi: lines of KEY=VALUE, mode 600."""
     nodes_key: Path = Path("nodes_key")
     nodes_known_hosts: Path = Path("nodes_known_hosts")
 
@@ -78,9 +112,60 @@ class SensesTable(_Table):
     """Off only where the kernel answers for every address, as on loopback."""
 
 
+class SnmpTable(_Table):
+    """[switch.snmp]: a switch with a writable POWER-ETHERNET-MIB (RFC 3621)."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] = 161
+    group: Annotated[int, Field(ge=1)] = 1
+    """pethPsePortGroupIndex: the unit of a stack; 1 for a single switch."""
+    timeout_s: Seconds = 2.0
+
+
+class FenceTable(_Table):
+    """[switch.fence]: any fence agent, one run a question."""
+
+    agent: Annotated[Path, AfterValidator(_absolute_path)]
+    plug: str = "{port}"
+    """How the agent calls a port's outlet."""
+    options: Annotated[dict[str, str], AfterValidator(_nothing_secret)] = Field(
+        default_factory=dict
+    )
+    """Further lines for the agent's stdin; {port} in a value stands for the port's number."""
+    login: bool = True
+    """Whether it is given the lines of `credentials.switch_login`."""
+    parallel: Annotated[int, Field(ge=1, le=16)] = 1
+    """Runs at once: many power switches allow one session."""
+    status_s: Seconds = 10.0
+    switch_s: Seconds = 20.0
+
+
+class UnifiTable(_Table):
+    """[switch.unifi]: a UniFi Network controller, for power cycles only."""
+
+    url: Annotated[str, AfterValidator(_https)]
+    device: MacAddress
+    """The switch's own MAC."""
+    site: str = "default"
+    api: Literal["integration", "classic"] = "integration"
+    """integration: an API key. classic: name and password; tells watts and addresses as well."""
+    unifi_os: bool = True
+    """A console (UDM, Cloud Key, UniFi OS Server), and not the bare Network application."""
+    fingerprint: Annotated[str, AfterValidator(_sha256)] = ""
+    """SHA-256 of its certificate. The better way: needs neither an authority nor a right clock."""
+    ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_trust(self) -> Self:
+        if bool(self.fingerprint) == bool(self.ca_file):
+            raise ValueError("expected fingerprint or ca_file, one of the two")
+        return self
+
+
 class SwitchTable(_Table):
     """[switch]: how power is switched."""
 
+    driver: Literal["swctrl", "snmp", "fence", "unifi"] = "swctrl"
+    """Which to choose, and what each can't do: docs/power.md."""
     off_s: Annotated[float, Field(ge=1, le=30)] = 10.0
     """A Pi's inrush circuit may not restart after less than a second without power."""
     atomic: bool = True
@@ -92,6 +177,15 @@ class SwitchTable(_Table):
     """At least this long between two nodes' starts: each draws its inrush, then loads."""
     max_booting: Annotated[int, Field(ge=1)] = 4
     """Nodes that may be on their way up at once: a TFTP timeout can stop a Pi for good."""
+    snmp: SnmpTable = SnmpTable()
+    fence: FenceTable | None = None
+    unifi: UnifiTable | None = None
+
+    @model_validator(mode="after")
+    def _has_its_table(self) -> Self:
+        if getattr(self, self.driver, self) is None:
+            raise ValueError(f'driver = "{self.driver}" needs a table [switch.{self.driver}]')
+        return self
 
 
 class RailsTable(_Table):
@@ -129,6 +223,7 @@ def load_settings(path: Path) -> Settings:
         update={
             "supervisor": _absolute(parsed.supervisor, here),
             "credentials": _absolute(parsed.credentials, secrets),
+            "switch": _absolute_trust(parsed.switch, here),
         }
     )
 
@@ -142,3 +237,7 @@ def _secrets_beside(here: Path) -> Path:
 def _absolute(table: TableT, base: Path) -> TableT:
     paths = {key: base / value for key, value in table if isinstance(value, Path)}
     return table.model_copy(update=paths)
+
+
+def _absolute_trust(table: SwitchTable, base: Path) -> SwitchTable:
+    return table.model_copy(update={"unifi": table.unifi and _absolute(table.unifi, base)})

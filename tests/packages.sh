@@ -4,7 +4,9 @@ set -eu
 wanted="openssh-client iproute2"
 wanted="$wanted e2fsprogs" # test_agent_read_only: real ext4
 wanted="$wanted systemd-container debootstrap" # test_agent_systemd: a booted Debian
-wanted="$wanted fence-agents libxml2-utils pacemaker-cli-utils" # test_fence_pimedic: schema, tool
+wanted="$wanted snmpd" # test_snmp_driver: net-snmp's own agent
+wanted="$wanted fence-agents" # test_fence_driver: fence_dummy, an agent of the real library
+wanted="$wanted libxml2-utils pacemaker-cli-utils" # test_fence_pimedic: the schema, and stonith_admin
 wanted="$wanted bindfs fuse3" # test_agent_root_stall, test_agent_hung_root: a server that is stopped
 missing=""
 for package in $wanted; do

@@ -49,6 +49,15 @@ def ended_of(entry: Mapping[str, Any]) -> Ended | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One row of a switch's survey. `mark` is good, warning, bad or untested."""
+
+    subject: str
+    mark: str
+    text: str
+
+
 class OrderRefusedError(Exception):
     """Rails hold an order back; the text says why, `rails` which."""
 

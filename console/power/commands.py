@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,7 @@ from console.power.run import Run
 from console.power.screen import choose
 from console.power.table import as_json as ports_as_json
 from console.power.table import rows
-from console.power.ways import CONFIG, way_to_switch
+from console.power.ways import CONFIG, survey, way_to_switch
 
 app = App(
     name="power",
@@ -149,6 +150,26 @@ def off(
         order, targets, confirm, yes=yes, dry_run=dry_run, wait_s=0.0, as_json=json_,
         client=Client(supervisor, token_file), config=config,
     )  # fmt: skip
+
+
+@app.command
+def validate(
+    *,
+    exercise: Annotated[
+        int | None, Parameter(name="--exercise", help="An unused port: it is switched off and on.")
+    ] = None,
+    json_: AsJson = False,
+    config: Config = CONFIG,
+) -> int:
+    """Find out what works with this switch, from the supervisor's machine, changing nothing."""
+    found, usable = asyncio.run(survey(config, exercise))
+    if json_:
+        print(json.dumps({"usable": usable, "found": [asdict(one) for one in found]}, indent=2))
+    else:
+        for one in found:
+            print(f"{one.mark:<9} {one.subject:<14} {one.text}".rstrip())
+        print("usable" if usable else "NOT usable: mend what is bad")
+    return exits.DONE if usable else exits.FAILED
 
 
 def operate(

@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from common.fleet.orders import NoWayError, Way
+from common.fleet.orders import Found, NoWayError, Way
 from console.client import Client, ConsoleError, LostError, RefusedError
 from console.power.api_way import ApiWay
 
@@ -40,14 +40,33 @@ async def way_to_switch(client: Client, config: Path) -> AsyncIterator[tuple[Way
 async def _direct(client: Client, config: Path, lost: LostError) -> tuple[Way, str]:
     if not _is_here(client.url):
         raise ConsoleError(f"{lost}; the direct way is open only on that machine itself")
-    offered = [entry for entry in entry_points(group=DIRECT) if entry.name == "power"]
-    if not offered:
+    opening = _offered("power")
+    if opening is None:
         raise ConsoleError(f"{lost}; and the supervisor isn't installed here")
     try:
-        opened: tuple[Way, str] = await offered[0].load()(config)
+        opened: tuple[Way, str] = await opening(config)
     except NoWayError as error:
         raise ConsoleError(f"{lost}; {error}", error.code) from None
     return opened
+
+
+async def survey(config: Path, exercise: int | None) -> tuple[Sequence[Found], bool]:
+    """Ask the switch what works, from here. Raises `ConsoleError`."""
+    surveying = _offered("survey")
+    if surveying is None:
+        raise ConsoleError("the supervisor isn't installed here: ask on its machine")
+    try:
+        found: tuple[Sequence[Found], bool] = await surveying(config, exercise)
+    except NoWayError as error:
+        raise ConsoleError(str(error), error.code) from None
+    return found
+
+
+def _offered(name: str) -> Callable[..., Awaitable[Any]] | None:
+    """Find what the supervisor's package offers, where it is installed; imported only now."""
+    found = [entry for entry in entry_points(group=DIRECT) if entry.name == name]
+    loaded: Callable[..., Awaitable[Any]] | None = found[0].load() if found else None
+    return loaded
 
 
 def _is_here(url: str) -> bool:

@@ -1,15 +1,18 @@
 """A small shell, after busybox ash: enough for what one sends a switch over ssh.
 
-Simple commands with quotes and redirections, joined by `;`, `&`, `&&` and `||`; `sleep`,
-`nohup`, `sh -c`, `echo`, `true`, `false`, `swctrl`, `ubntbox`. No variables, no pipes.
+Simple commands with quotes and redirections, and subshells, joined by `;`, `&`, `&&`, `||` and
+`|`; `sleep`, `nohup`, `sh -c`, `echo`, `true`, `false`, `swctrl`, `ubntbox`. No variables. Only
+what is in `readers` reads from a pipe.
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 Write = Callable[[str], None]
 Builtin = Callable[[list[str], "Streams"], int]
+Opener = Callable[[list[str], "Streams"], "Reader"]
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -37,25 +40,45 @@ class Streams:
     attached: bool = True
 
 
+class Reader(Protocol):
+    """A program at the right of a pipe: acts on what it gets as it comes."""
+
+    def feed(self, text: str) -> None:
+        """Read `text`."""
+
+    def close(self) -> int:
+        """See the end of the input; return the exit status."""
+
+
 @dataclass(frozen=True, slots=True)
 class Simple:
-    """One command with its redirections, and the operator that follows it."""
+    """One command with its redirections, and the operator that follows it.
+
+    A subshell has no words of its own, but a `body`.
+    """
 
     words: tuple[str, ...]
     redirects: tuple[tuple[str, str], ...]
     then: str
+    body: tuple["Simple", ...] = ()
 
 
 class Ash:
-    """Runs lines. `builtins` are the programs by name; `background` starts detached work."""
+    """Runs lines.
+
+    `builtins` are the programs by name, `readers` those that read from a pipe; `background` starts
+    detached work.
+    """
 
     def __init__(
         self,
         builtins: dict[str, Builtin],
         sleep: Callable[[float], Awaitable[None]],
         background: Callable[[Awaitable[int], bool], None],
+        readers: dict[str, Opener] | None = None,
     ) -> None:
         self._builtins = builtins
+        self._readers = readers or {}
         self._sleep = sleep
         self._background = background
 
@@ -66,19 +89,45 @@ class Ash:
         except ShellSyntaxError as error:
             streams.err(f"ash: syntax error: {error}\n")
             return _SYNTAX
-        status, skip = 0, False
-        for command in commands:
-            if not skip:
+        return await self._list(commands, streams)
+
+    async def _list(self, commands: Sequence[Simple], streams: Streams) -> int:
+        status, skip, at = 0, False, 0
+        while at < len(commands):
+            command = commands[at]
+            if command.then == "|" and at + 1 < len(commands):
+                at += 1
+                command, pipe = commands[at], command
+                if not skip:
+                    status = await self._pipe(pipe, command, streams)
+            elif not skip:
                 status = await self._simple(command, streams)
             skip = (command.then == "&&" and status != 0) or (command.then == "||" and status == 0)
+            at += 1
         return status
+
+    async def _pipe(self, left: Simple, right: Simple, streams: Streams) -> int:
+        """Run `left | right`: what the one writes, the other reads at once."""
+        name, *words = right.words or ("",)
+        to = _redirect(right, streams)
+        if name not in self._readers:
+            await self._simple(left, replace(streams, out=_nowhere))
+            return await self._execute(list(right.words), to)
+        reader = self._readers[name](words, to)
+        await self._simple(left, replace(streams, out=reader.feed))
+        return reader.close()
 
     async def _simple(self, command: Simple, streams: Streams) -> int:
         streams = _redirect(command, streams)
+        work = (
+            self._list(command.body, streams)
+            if command.body
+            else self._execute(list(command.words), streams)
+        )
         if command.then == "&":
-            self._background(self._execute(list(command.words), streams), streams.attached)
+            self._background(work, streams.attached)
             return 0
-        return await self._execute(list(command.words), streams)
+        return await work
 
     async def _execute(self, words: list[str], streams: Streams) -> int:
         match words:
@@ -112,32 +161,46 @@ class Ash:
 
 
 def parse(line: str) -> list[Simple]:
-    """Split `line` into simple commands. Raises ShellSyntaxError."""
+    """Split `line` into commands. Raises ShellSyntaxError."""
+    tokens = _tokens(line)
+    commands = _parse(tokens)
+    if tokens:
+        raise ShellSyntaxError(f'unexpected "{tokens[0][1]}"')
+    return commands
+
+
+def _parse(tokens: list[tuple[str, str]]) -> list[Simple]:
+    """Take a list of commands off `tokens`, up to its end or a closing parenthesis."""
     commands: list[Simple] = []
-    words: list[str] = []
-    redirects: list[tuple[str, str]] = []
-    target_of = ""
-    for kind, text in _tokens(line):
-        if target_of:
-            if kind != "word":
+    while tokens and tokens[0][1] != ")":
+        words: list[str] = []
+        redirects: list[tuple[str, str]] = []
+        body: list[Simple] = []
+        if tokens[0] == ("operator", "("):
+            tokens.pop(0)
+            body = _parse(tokens)
+            if not body or not tokens:
+                raise ShellSyntaxError("unexpected end of file")
+            tokens.pop(0)
+        while tokens and tokens[0][0] != "operator":
+            kind, text = tokens.pop(0)
+            if kind == "word" and body:
                 raise ShellSyntaxError(f'unexpected "{text}"')
-            redirects.append((target_of, text))
-            target_of = ""
-        elif kind == "word":
-            words.append(text)
-        elif kind == "redirect":
-            if ">&" in text:
+            if kind == "word":
+                words.append(text)
+            elif ">&" in text:
                 redirects.append((text, ""))
+            elif not tokens or tokens[0][0] != "word":
+                raise ShellSyntaxError(f'unexpected "{tokens[0][1] if tokens else "end of file"}"')
             else:
-                target_of = text
-        else:
-            if text not in {";", "&", "&&", "||", "\n"} or not words:
-                raise ShellSyntaxError(f'unexpected "{text}"')
-            commands.append(Simple(tuple(words), tuple(redirects), text))
-            words, redirects = [], []
-    if target_of or (commands and not words and commands[-1].then in {"&&", "||"}):
+                redirects.append((text, tokens.pop(0)[1]))
+        then = tokens.pop(0)[1] if tokens and tokens[0][1] not in {"(", ")"} else ""
+        if not words and not body:
+            raise ShellSyntaxError(f'unexpected "{then or (tokens[0][1] if tokens else "")}"')
+        commands.append(Simple(tuple(words), tuple(redirects), then, tuple(body)))
+    if commands and commands[-1].then in {"&&", "||", "|"}:
         raise ShellSyntaxError("unexpected end of file")
-    return [*commands, Simple(tuple(words), tuple(redirects), "")] if words else commands
+    return commands
 
 
 def _tokens(line: str) -> list[tuple[str, str]]:

@@ -18,7 +18,8 @@ from typing import Any, Self
 
 import asyncssh
 
-from lab.switch.ash import Ash, Streams
+from lab.switch.ash import Ash, Reader, Streams
+from lab.switch.fastpath import Fastpath
 from lab.switch.faults import AT, Fault, Faults, Kind, Place
 from lab.switch.ports import Latencies, Ports
 from lab.switch.session import Channel, Greeter
@@ -70,6 +71,7 @@ class FakeSwitch:
         self.ports = Ports(clock, latencies, restart_revives=restart_revives, poe_count=poe_count)
         self.faults = Faults()
         self.swctrl = Swctrl(self.ports, self.faults, quirks or Quirks())
+        self.command_lines = {"swctrl"}  # which of swctrl, telnet, cli this model has
         self.executed: list[Executed] = []
         self.accepted = 0
         self.second_s = second_s
@@ -138,8 +140,23 @@ class FakeSwitch:
         def swctrl(words: list[str], to: Streams) -> int:
             return self.swctrl.run(words, to.out, to.err, session)
 
+        def other(words: list[str], to: Streams) -> Reader:
+            del words
+
+            def act(admin: str, numbers: list[int]) -> None:
+                for number in numbers:
+                    swctrl(["poe", "set", admin, "id", str(number)], to)
+
+            return Fastpath(self.ports, act, to.out)
+
         async def job() -> int:
-            status = await Ash({"swctrl": swctrl}, self._sleep, background).run(line, streams)
+            ash = Ash(
+                dict.fromkeys(self.command_lines & {"swctrl"}, swctrl),
+                self._sleep,
+                background,
+                dict.fromkeys(self.command_lines & {"telnet", "cli"}, other),
+            )
+            status = await ash.run(line, streams)
             if attached:
                 await asyncio.wait(attached)
             return status

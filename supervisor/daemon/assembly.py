@@ -1,6 +1,7 @@
 """Where everything is joined: settings in, a running supervisor out. The app is embeddable."""
 
 import secrets
+from dataclasses import replace
 
 from common import clock, sd_notify
 from common.fleet.progress import Limits
@@ -8,10 +9,11 @@ from common.tasks import run_until_one_ends
 from common.topology import Cluster
 from common.wire import Heartbeat
 from supervisor.actuators.agent_commands import AgentCommands
+from supervisor.actuators.power.choice import driver_of
 from supervisor.actuators.power.orders import Reconciled, outlets_of
+from supervisor.actuators.power.pace import pace_of
 from supervisor.actuators.power.service import PowerService
 from supervisor.actuators.power.settings import PowerSettings
-from supervisor.actuators.power.swctrl import SwctrlDriver, SwctrlSettings
 from supervisor.actuators.ssh import SshActuator
 from supervisor.api import operators
 from supervisor.api.backend import Backend
@@ -61,7 +63,9 @@ class Supervisor:
         )
         memory = Memory(self._journal)
         now = clock.boottime()
-        medic = Medic(self._cluster, plan.runbooks, policy_of(settings), now, memory.restore(now))
+        self._pace = pace_of(settings, len(self._cluster.nodes))
+        policy = replace(policy_of(settings), port_ttl_s=self._pace.port_ttl_s)
+        medic = Medic(self._cluster, plan.runbooks, policy, now, memory.restore(now))
         self._engine = Engine(medic, memory, hands.perform, self._feed.publish)
         self._server = self._make_server(plan, memory)
 
@@ -71,8 +75,8 @@ class Supervisor:
         bind_to = self._settings.supervisor.bind
         ssh = SshBannerSense(senses.ssh_every_s, senses.timeout_s, bind_to)
         reach = ReachSense(senses.reach_every_s, senses.timeout_s, bind_to, senses.icmp)
-        switch_timeout = self._settings.switch.command_timeout_s
-        switch = SwitchSense(self._power.status, senses.switch_every_s, switch_timeout)
+        pace = self._pace
+        switch = SwitchSense(self._power.status, pace.every_s, pace.look_s, pace.tells_delivery)
         self._say_started()
         try:
             await run_until_one_ends(
@@ -184,26 +188,18 @@ def ssh_actuator(settings: Settings, cluster: Cluster) -> SshActuator:
 
 def power_service(settings: Settings, journal: Journal, cluster: Cluster) -> PowerService:
     """Join the inventory's switch, its driver and the journal."""
-    switch, given = cluster.switch, settings.switch
-    driver = SwctrlDriver(
-        SwctrlSettings(
-            address=switch.address,
-            port=switch.ssh_port,
-            user=switch.user,
-            known_hosts=settings.credentials.switch_known_hosts,
-            client_key=settings.credentials.switch_key,
-            ports=switch.ports,
-            atomic=given.atomic,
-            poll_s=given.poll_s,
-            settle_s=given.verify_timeout_s,
-        )
-    )
-    patience = PowerSettings(
+    driver, patience = driver_of(settings, cluster), patience_of(settings, cluster)
+    return PowerService(driver, journal, outlets_of(cluster), patience)
+
+
+def patience_of(settings: Settings, cluster: Cluster) -> PowerSettings:
+    """Return how long the chosen switch may take for what."""
+    given, pace = settings.switch, pace_of(settings, len(cluster.nodes))
+    return PowerSettings(
         default_off_s=given.off_s,
         min_off_s=min(given.off_s, PowerSettings().min_off_s),
-        status_s=given.command_timeout_s,
-        command_s=given.command_timeout_s,
-        cycle_margin_s=given.command_timeout_s + given.verify_timeout_s,
+        status_s=pace.look_s,
+        command_s=pace.command_s,
+        cycle_margin_s=2 * pace.command_s + given.verify_timeout_s,
         cool_down_s=settings.rails.cool_down_s,
     )
-    return PowerService(driver, journal, outlets_of(cluster), patience)

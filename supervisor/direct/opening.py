@@ -36,8 +36,8 @@ async def open_direct(config: Path) -> tuple[DirectWay, str]:
 
     Raises `NoWayError`, in particular while a supervisor holds the journal.
     """
-    _quiet_logs()
-    settings, cluster = _read(config)
+    quiet_logs()
+    settings, cluster = read(config)
     try:
         journal = Journal(settings.supervisor.state_dir)
     except JournalInUseError as error:
@@ -53,7 +53,11 @@ async def open_direct(config: Path) -> tuple[DirectWay, str]:
     return way, await way.begin()
 
 
-def _read(config: Path) -> tuple[Settings, Cluster]:
+def read(config: Path) -> tuple[Settings, Cluster]:
+    """Read what acting takes: settings, inventory, and the switch's credentials to be there.
+
+    Raises `NoWayError`.
+    """
     if not os.access(config, os.R_OK):
         raise NoWayError(
             f"{config} can't be read: the direct way is open on the supervisor's machine"
@@ -64,10 +68,21 @@ def _read(config: Path) -> tuple[Settings, Cluster]:
         cluster = load_cluster(settings.supervisor.inventory)
     except ConfigError as error:
         raise NoWayError(str(error), 2) from None
-    for file in (settings.credentials.switch_key, settings.credentials.switch_known_hosts):
+    for file in _credentials(settings):
         if not os.access(file, os.R_OK):
             raise NoWayError(f"{file} can't be read: acting on the switch takes root, here")
     return settings, cluster
+
+
+def _credentials(settings: Settings) -> tuple[Path, ...]:
+    given = settings.credentials
+    match settings.switch.driver:
+        case "swctrl":
+            return given.switch_key, given.switch_known_hosts
+        case "fence" if settings.switch.fence and not settings.switch.fence.login:
+            return ()
+        case _:
+            return (given.switch_login,)
 
 
 def _join(settings: Settings, cluster: Cluster, journal: Journal) -> DirectWay:
@@ -99,7 +114,7 @@ def _author() -> str:
     return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
-def _quiet_logs() -> None:
+def quiet_logs() -> None:
     """Only what is wrong, on stderr: the operation is told on the screen and in the journal."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),

@@ -48,11 +48,16 @@ Ports = Callable[[], Awaitable[Mapping[int, PortReport]]]
 
 @dataclass(slots=True)
 class SwitchSense:
-    """Asks the switch every `every_s` seconds, waiting at most `timeout_s` for its answer."""
+    """Asks the switch every `every_s` seconds, waiting at most `timeout_s` for its answer.
+
+    Where the driver can't tell whether power flows (`tells_delivery`), a port that is set on counts
+    as on: it is all that will ever be known, and must not keep a dead node in doubt for ever.
+    """
 
     status: Ports
     every_s: float
     timeout_s: float
+    tells_delivery: bool = True
     _reachable: bool = True
 
     async def run(self, nodes: Sequence[Node], emit: Callable[[Observed], None]) -> None:
@@ -73,7 +78,7 @@ class SwitchSense:
             return (_switch(Truth.TRUE, detail),)
         self._note(reachable=True)
         now = clock.boottime()
-        seen = (_port(node, ports.get(node.port), now) for node in nodes)
+        seen = (_port(node, ports.get(node.port), now, self.tells_delivery) for node in nodes)
         return (_switch(Truth.FALSE, ""), *seen)
 
     def _note(self, *, reachable: bool, detail: str = "") -> None:
@@ -83,9 +88,11 @@ class SwitchSense:
         self._reachable = reachable
 
 
-def power(port: PortReport | None) -> Power:
+def power(port: PortReport | None, *, tells_delivery: bool = True) -> Power:
     """Reduce a port to one word."""
     match port.admin if port else "unknown", port.delivering if port else None:
+        case "auto", None if not tells_delivery:
+            return Power.ON
         case "off", _:
             return Power.DISABLED
         case _, True:
@@ -96,14 +103,24 @@ def power(port: PortReport | None) -> Power:
             return Power.UNKNOWN
 
 
-def _port(node: Node, port: PortReport | None, now: float) -> Observation:
+def _port(
+    node: Node,
+    port: PortReport | None,
+    now: float,
+    tells_delivery: bool,  # noqa: FBT001 -- the sense's own setting
+) -> Observation:
+    word, detail = power(port, tells_delivery=tells_delivery), ""
+    if port is None:
+        detail = "the switch doesn't list this port"
+    elif word is Power.ON and port.delivering is None:
+        detail = "set on; this switch can't tell whether power flows"
     return Observation(
         Sense.SWITCH,
         node.name,
         "port",
-        power(port),
+        word,
         subject=str(node.port),
-        detail="" if port else "the switch doesn't list this port",
+        detail=detail,
         value=port.watts if port else None,
         age=max(0.0, now - port.observed_at) if port else 0.0,
     )

@@ -27,6 +27,10 @@ VIOLATIONS = {
         "agents/treatments/bad.py",
         "from agents.treatments import restart_unit",
     ),
+    "Power drivers are independent of each other": (
+        "supervisor/actuators/power/unifi.py",
+        "from supervisor.actuators.power import swctrl",
+    ),
 }
 
 

@@ -17,13 +17,44 @@ class Phase(StrEnum):
     UNKNOWN = "unknown"  # it may or may not have happened: look first
 
 
+class Stage(StrEnum):
+    """Where on the way to a port it failed, in the order in which a driver gets there."""
+
+    CREDENTIALS = "credentials"  # the files that prove who we are can't be used
+    REACH = "reach"  # nobody answers there
+    IDENTITY = "identity"  # it answers, and isn't the switch that was pinned
+    LOGIN = "login"  # it is, and doesn't let us in
+    TOOL = "tool"  # it lets us in, and lacks what this driver drives
+    TABLE = "table"  # it tells of its ports, and can't be understood
+    COMMAND = "command"  # anything later, or anywhere
+
+
 class PowerError(Exception):
     """The switch could not be spoken to, or did not do as asked. Its text is for people."""
 
-    def __init__(self, phase: Phase, message: str, *, trips_breaker: bool = False) -> None:
+    def __init__(
+        self,
+        phase: Phase,
+        message: str,
+        *,
+        trips_breaker: bool = False,
+        stage: Stage = Stage.COMMAND,
+    ) -> None:
         super().__init__(message)
         self.phase = phase
         self.trips_breaker = trips_breaker  # authentication or host key: stop and alarm
+        self.stage = stage
+
+
+class Capability(StrEnum):
+    """What not every driver can. What is missing, the service and the survey live without."""
+
+    OFF_AND_ON = "off_and_on"  # `off` and `on` apart; without it, only whole cycles
+    ATOMIC_CYCLE = "atomic_cycle"  # one command of the switch's own does a cycle
+    ENDS_ITSELF = "ends_itself"  # a cycle that began ends with the port on whatever becomes of us
+    DELIVERY = "delivery"  # tells whether power flows, beside what the port was told
+    PER_PORT_WATTS = "per_port_watts"
+    MAC_LOOKUP = "mac_lookup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +91,7 @@ class CycleResult:
 class PowerDriver(Protocol):
     """One switch. Every method has a deadline of its own and raises `PowerError`."""
 
-    capabilities: frozenset[str]  # of: atomic_cycle, per_port_watts, mac_lookup
+    capabilities: frozenset[Capability]
 
     async def validate(self) -> None:
         """Prove that login, host key and output are as expected, changing nothing."""

@@ -17,7 +17,7 @@ import asyncssh
 import structlog
 
 from common.clock import boottime
-from supervisor.actuators.power.driver import Phase, PowerError
+from supervisor.actuators.power.driver import Phase, PowerError, Stage
 
 _log = structlog.get_logger(__name__)
 _MOST_OUTPUT = 64 * 1024
@@ -192,7 +192,10 @@ def _credentials(settings: SshSettings) -> dict[str, Any]:
             found["password"] = path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, ValueError, asyncssh.KeyImportError) as error:
         raise PowerError(
-            Phase.NOT_SENT, f"{path}: can't be used: {error}", trips_breaker=True
+            Phase.NOT_SENT,
+            f"{path}: can't be used: {error}",
+            trips_breaker=True,
+            stage=Stage.CREDENTIALS,
         ) from None
     return found
 
@@ -202,16 +205,19 @@ def _why_not_connected(error: Exception, settings: SshSettings) -> PowerError:
     where = f"{settings.user}@{settings.address} port {settings.port}"
     match error:
         case asyncssh.HostKeyNotVerifiable():
-            why, stop = f"the host key isn't the one pinned in {settings.known_hosts}", True
+            why = f"the host key isn't the one pinned in {settings.known_hosts}"
+            stage = Stage.IDENTITY
         case asyncssh.PermissionDenied():
-            why, stop = "login refused", True
+            why, stage = "login refused", Stage.LOGIN
         case asyncssh.KeyExchangeFailed():
-            why, stop = f"no algorithm or host-key type in common: {error}", True
+            why = f"no algorithm or host-key type in common: {error}"
+            stage = Stage.IDENTITY
         case TimeoutError():
-            why, stop = f"silent for {settings.connect_s:g} s", False
+            why, stage = f"silent for {settings.connect_s:g} s", Stage.REACH
         case _:
-            why, stop = str(error) or type(error).__name__, False
-    return PowerError(Phase.NOT_SENT, f"{where}: {why}", trips_breaker=stop)
+            why, stage = str(error) or type(error).__name__, Stage.REACH
+    stop = stage is not Stage.REACH  # what trying again can only make worse
+    return PowerError(Phase.NOT_SENT, f"{where}: {why}", trips_breaker=stop, stage=stage)
 
 
 async def _execute(connection: asyncssh.SSHClientConnection, command: str) -> Answer | None:

@@ -19,13 +19,16 @@ import structlog
 from common.clock import boottime
 from supervisor.actuators.power import swctrl_table
 from supervisor.actuators.power.driver import (
+    Capability,
     CycleOutcome,
     CycleResult,
     Phase,
     PortState,
     PowerError,
+    Stage,
 )
 from supervisor.actuators.power.ssh_link import SshLink, SshSettings
+from supervisor.actuators.power.watch import Watch, judge
 
 _log = structlog.get_logger(__name__)
 _ERROR_LINE = re.compile(r"^\[error\].*", re.MULTILINE | re.IGNORECASE)
@@ -33,8 +36,9 @@ _MAC_LINE = re.compile(
     r"[@u\s]*([0-9]{1,3})\s+[0-9]{1,4}\s+((?:[0-9a-f]{2}:){5}[0-9a-f]{2})(?=\s|$)"
 )
 _LEAST_OFF_S, _MOST_OFF_S = 1, 120
-_SECOND_ON_S = 5  # the detached line says `auto` once more, in case the first was lost
+SECOND_ON_S = 5  # the detached line says `auto` once more, in case the first was lost
 _MOST_TEXT = 200
+NOT_FOUND = 127  # the shell's exit status for a program that isn't there
 Verb = Literal["show", "set off", "set auto", "restart"]
 
 
@@ -49,43 +53,15 @@ class SwctrlSettings(SshSettings):
     settle_s: float = 30.0  # how long, beyond its time off, a cycle may take to show
 
 
-@dataclass(slots=True)
-class _Watch:
-    """What was seen of one port, from before a command on. Only changes are kept."""
-
-    before: PortState
-    seen: list[PortState]
-    was_off: bool = False
-    is_on_again: bool = False
-
-    def note(self, state: PortState) -> None:
-        last = self.seen[-1]
-        if (state.admin, state.delivering) != (last.admin, last.delivering):
-            self.seen.append(state)
-        self.is_on_again = self.was_off and self._is_on(state)
-        self.was_off = self.was_off or self.is_off(state)
-
-    def is_off(self, state: PortState) -> bool:
-        """An idle port delivers nothing either: only a change, or the setting, is proof."""
-        if state.delivering is not False:
-            return False
-        return self.before.delivering is True or state.admin == "off"
-
-    def _is_on(self, state: PortState) -> bool:
-        if state.delivering is True:
-            return True
-        return self.before.delivering is not True and state.admin == "auto"
-
-
 class SwctrlDriver:
     """A `PowerDriver` for UniFi switches."""
 
     def __init__(self, settings: SwctrlSettings) -> None:
         self._settings = settings
         self._link = SshLink(settings)
-        self.capabilities = frozenset({"per_port_watts", "mac_lookup"})
-        if settings.atomic:
-            self.capabilities |= {"atomic_cycle"}
+        self.capabilities: frozenset[Capability] = frozenset(Capability)
+        if not settings.atomic:
+            self.capabilities -= {Capability.ATOMIC_CYCLE}
 
     async def validate(self) -> None:
         """Prove that login, host key and table are as expected, changing nothing."""
@@ -110,7 +86,7 @@ class SwctrlDriver:
         """Switch `port` off, and only it; returns once it was seen off."""
         command = self._command("set off", port)
         before = await self._before(port)
-        watch = _Watch(before, [before])
+        watch = Watch(before)
         await self._set(command, port, op_id, watch.is_off)
 
     async def on(self, port: int, *, op_id: str) -> None:
@@ -126,9 +102,7 @@ class SwctrlDriver:
         """
         off_for = self._whole_seconds(off_s)
         before = await self._before(port)
-        # What `restart` does to a port that is switched off is not known.
-        atomic = self._settings.atomic and before.admin == "auto"
-        line = self._command("restart", port) if atomic else self._detached(port, off_for)
+        line, atomic = self._cycle_line(port, off_for, before)
         unknown = ""
         _log.info("power_cycle_sent", port=port, op_id=op_id, line=line)
         try:
@@ -139,10 +113,10 @@ class SwctrlDriver:
             if error.phase is Phase.REJECTED:
                 return CycleResult(CycleOutcome.REFUSED, str(error), (before,))
             unknown = str(error)
-        watch = _Watch(before, [before])
+        watch = Watch(before)
         await self._watch(port, off_for + self._settings.settle_s, watch)
         detail = "" if watch.is_on_again and not atomic else await self._set_auto_again(port)
-        return _judge(watch, unknown, detail)
+        return judge(watch, unknown, detail)
 
     async def aclose(self) -> None:
         """Close the connection."""
@@ -165,7 +139,7 @@ class SwctrlDriver:
             why = str(trouble) if trouble else f"{command!r} was taken"
             raise PowerError(Phase.UNKNOWN, f"{why}, but {shows}")
 
-    async def _watch(self, port: int, patience_s: float, watch: _Watch) -> None:
+    async def _watch(self, port: int, patience_s: float, watch: Watch) -> None:
         """Look until `watch` has seen the port off and on again, or patience ends."""
 
         def enough(state: PortState) -> bool:
@@ -202,7 +176,9 @@ class SwctrlDriver:
             return await self._look(port)
         except PowerError as error:
             phase = Phase.NOT_SENT if error.phase is Phase.UNKNOWN else error.phase
-            raise PowerError(phase, str(error), trips_breaker=error.trips_breaker) from None
+            raise PowerError(
+                phase, str(error), trips_breaker=error.trips_breaker, stage=error.stage
+            ) from None
 
     async def _look(self, port: int) -> PortState:
         states = self._states(await self._send(self._command("show", port)))
@@ -227,14 +203,17 @@ class SwctrlDriver:
             raise PowerError(
                 Phase.REJECTED,
                 f"{line!r}: exit status {answer.status}: {said[:_MOST_TEXT]!r}",
+                stage=Stage.TOOL if answer.status == NOT_FOUND else Stage.COMMAND,
             )
         return answer.out
 
     def _states(self, text: str) -> dict[int, PortState]:
         try:
-            rows = swctrl_table.parse(text, ports=self._settings.ports)
+            rows = self._parse(text)
         except swctrl_table.TableError as error:
-            raise PowerError(Phase.UNKNOWN, f"the switch's table can't be read: {error}") from None
+            raise PowerError(
+                Phase.UNKNOWN, f"the switch's table can't be read: {error}", stage=Stage.TABLE
+            ) from None
         now = boottime()
         return {
             row.port: PortState(
@@ -243,17 +222,32 @@ class SwctrlDriver:
             for row in rows.values()
         }
 
+    def _parse(self, text: str) -> dict[int, swctrl_table.PoeRow]:
+        """Read the table. Raises TableError."""
+        return swctrl_table.parse(text, ports=self._settings.ports)
+
     def _command(self, verb: Verb, port: int) -> str:
         """Build the one command there is, for one port. Raises PowerError for a bad port."""
+        self._check(port)
+        return f"swctrl poe {verb} id {port:d}"
+
+    def _check(self, port: int) -> None:
+        """Raise PowerError for a bad port."""
         if type(port) is not int or not 1 <= port <= self._settings.ports:
             raise PowerError(
                 Phase.REJECTED, f"{port!r} is no PoE port: expected 1 to {self._settings.ports}"
             )
-        return f"swctrl poe {verb} id {port:d}"
+
+    def _cycle_line(self, port: int, off_for: int, before: PortState) -> tuple[str, bool]:
+        """Return the line that cycles, and whether the switch's own `restart` does it."""
+        # What `restart` does to a port that is switched off is not known.
+        if self._settings.atomic and before.admin == "auto":
+            return self._command("restart", port), True
+        return self._detached(port, off_for), False
 
     def _detached(self, port: int, off_for: int) -> str:
         off, on = self._command("set off", port), self._command("set auto", port)
-        steps = f"{off}; sleep {off_for:d}; {on}; sleep {_SECOND_ON_S:d}; {on}"
+        steps = f"{off}; sleep {off_for:d}; {on}; sleep {SECOND_ON_S:d}; {on}"
         return f"nohup sh -c '{steps}' >/dev/null 2>&1 </dev/null &"
 
     def _whole_seconds(self, off_s: float) -> int:
@@ -263,17 +257,3 @@ class SwctrlDriver:
                 Phase.REJECTED, f"off for {off_s!r} s: expected {_LEAST_OFF_S} to {_MOST_OFF_S}"
             )
         return math.ceil(off_s)
-
-
-def _judge(watch: _Watch, unknown: str, detail: str) -> CycleResult:
-    seen = tuple(watch.seen)
-    if watch.is_on_again:
-        return CycleResult(CycleOutcome.VERIFIED, f"seen off, then on{detail}", seen)
-    if watch.was_off:
-        said = f"seen off, but not on again; last: {seen[-1].raw!r}{detail}"
-        return CycleResult(CycleOutcome.UNKNOWN, said, seen)
-    if unknown:
-        return CycleResult(CycleOutcome.UNKNOWN, f"{unknown}; never seen off{detail}", seen)
-    return CycleResult(
-        CycleOutcome.SENT_UNVERIFIED, f"the switch took it, but was never seen off{detail}", seen
-    )

@@ -40,6 +40,26 @@ def test_a_port_is_reduced_to_one_word(port: Port | None, word: Power) -> None:
     assert power(port) is word
 
 
+def test_where_power_can_not_be_told_a_port_that_is_on_counts_as_on() -> None:
+    """Else a fence agent's dead node would stay in doubt for ever; off and unknown stay so."""
+    assert power(Port("auto", None), tells_delivery=False) is Power.ON
+    assert power(Port("off", None), tells_delivery=False) is Power.DISABLED
+    assert power(Port("unknown", None), tells_delivery=False) is Power.UNKNOWN
+    assert power(None, tells_delivery=False) is Power.UNKNOWN
+
+
+async def test_what_can_not_be_told_is_said() -> None:
+    """The word is `on`, and the evidence says how little that is."""
+
+    async def status() -> dict[int, Port]:
+        return {1: Port("auto", None, None, clock.boottime())}
+
+    sense = SwitchSense(status, 5, 1, tells_delivery=False)
+    _, port = await sense.look([a_node("green1", 1)])
+    assert (port.outcome, port.value) == ("on", None)
+    assert "can't tell whether power flows" in port.detail
+
+
 async def test_one_answer_tells_of_every_port() -> None:
     """Each node's port with its watts and age, and that the switch was reachable."""
     seen_at = clock.boottime() - 2
