@@ -167,7 +167,7 @@ def validate(
         print(json.dumps({"usable": usable, "found": [asdict(one) for one in found]}, indent=2))
     else:
         for one in found:
-            print(f"{one.mark:<9} {one.subject:<14} {one.text}".rstrip())
+            print(f"{one.mark:<9} {one.subject:<17} {one.text}".rstrip())
         print("usable" if usable else "NOT usable: mend what is bad")
     return exits.DONE if usable else exits.FAILED
 

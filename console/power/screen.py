@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import Protocol
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -144,7 +144,7 @@ class LiveTable(Lines):
         super().end(run, code)
 
 
-def _table(run: Run) -> Table:
+def _table(run: Run) -> Group:
     table = Table("node", "port", "stage", "for", "", box=None, pad_edge=False)
     now = clock.boottime()
     for step in run.steps:
@@ -154,6 +154,5 @@ def _table(run: Run) -> Table:
         table.add_row(step.member.name, str(step.member.port), stage, for_s, detail)
     over = sum(step.stage.is_over for step in run.steps)
     waits = "finishing what has begun" if run.interrupted else run.waits_for
-    hint = f"next waits: {waits}" if waits else ""
-    table.caption, table.caption_justify = f"{over}/{len(run.steps)} over  {hint}".strip(), "left"
-    return table
+    hint = f", next waits: {waits}" if waits else ""
+    return Group(table, Text(f"{over} of {len(run.steps)}{hint}", "dim", no_wrap=True))

@@ -176,3 +176,18 @@ async def until_answered(hand: Hand, *words: str) -> str:
         while (done := await hand.run("power", *words)).code:  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.1)
     return done.out
+
+
+async def test_validate(hand: Hand) -> None:
+    """The survey is told as rows and as JSON, beside a running supervisor; a bad one exits 1."""
+    good = await hand.run("power", "validate", "--exercise", "1")
+    assert good.code == 0, good
+    assert good.out.splitlines()[-1] == "usable"
+    assert "seen off, then on" in good.out
+    as_json = await hand.run("power", "validate", "--json")
+    assert json.loads(as_json.out)["usable"] is True
+    hosts = hand.lab.directory.path / "switch_known_hosts"
+    hosts.write_text(hosts.with_name("nodes_known_hosts").read_text())
+    bad = await hand.run("power", "validate")
+    assert (bad.code, "NOT usable" in bad.out) == (1, True), bad
+    assert hand.touched == set()
