@@ -22,9 +22,10 @@ class DetectorError(Exception):
 class Detector(Protocol):
     """Looks at one thing.
 
-    A plain `def observe` may read files and start programs, which a stalled root can hang for
-    minutes: the runner gives each look a thread of its own. An `async def observe` runs in the
-    event loop, beside the heartbeat: only memory and sockets there.
+    A plain `def observe` may read procfs and sysfs and start programs: the runner gives each look
+    a thread of its own. An `async def observe` runs in the event loop, beside the heartbeat: only
+    memory and sockets there. What lies on the node's root, which may stall, either asks of
+    `agents.disk` and opens nothing of it itself.
     """
 
     @property

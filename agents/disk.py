@@ -35,6 +35,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
 _MOST_LEAVING = 2
 _LEAVE_WITHIN_S = 0.2
 _POLL_S = 0.05
+_GRACE_S = 0.1
 _PROBE = "probe"
 # Small files of which every node has some; what an empty one says comes from no disk.
 PROBED = ("etc/hostname", "etc/hosts", "etc/fstab", "etc/passwd", "etc/os-release")
@@ -112,6 +113,7 @@ class Disk:
         self._not_before = 0.0
         self._pause_s = _FIRST_PAUSE_S
         self._stalled_since: float | None = None
+        self._closed = False
         self._listeners: set[Callable[[], None]] = set()
         self.answers = asyncio.Event()
         """Set unless the root is stalled."""
@@ -159,8 +161,7 @@ class Disk:
 
     async def probe(self) -> str:
         """Read from the disk itself, however long it takes; return which file it was."""
-        loop, asked_at = asyncio.get_running_loop(), boottime()
-        timer = loop.call_later(STALLED_AFTER_S, self._begin_stall, asked_at)
+        self._expect_answer(boottime())
         try:
             path = await self._probe()
         except OSError:
@@ -170,7 +171,7 @@ class Disk:
             self._end_stall()
             return path
         finally:
-            timer.cancel()
+            self._timer.cancel()
 
     @contextlib.contextmanager
     def stalls_told_to(self, tell: Callable[[], None]) -> Iterator[None]:
@@ -188,8 +189,11 @@ class Disk:
 
     def close(self) -> None:
         """End the helper, or leave it to the kernel if it hangs."""
+        self._closed = True
         if self._helper:
             self._dismiss(self._helper)
+        if self._starting:
+            self._starting.add_done_callback(_end_started)
         for process in self._leaving:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_LEAVE_WITHIN_S)
@@ -245,7 +249,7 @@ class Disk:
             self._may_start()
             self._not_before = boottime() + self._pause_s
             self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
-            self._starting = in_thread(lambda: _Helper(self._root), "start disk helper")
+            self._starting = in_thread(self._start, "start disk helper")
         await asyncio.wait({self._starting})  # it outlives our cancellation
         started, self._starting = self._starting, None
         try:
@@ -253,6 +257,14 @@ class Disk:
         except OSError as error:
             raise DiskError(f"the disk helper can't be started: {error}") from None
         return self._helper
+
+    def _start(self) -> _Helper:
+        """Start one, in a thread; a start that hung until we had closed must come to nothing."""
+        helper = _Helper(self._root)
+        if self._closed:
+            helper.end()
+            helper.process.wait()
+        return helper
 
     def _may_start(self) -> None:
         left_s = self._not_before - boottime()
@@ -272,6 +284,15 @@ class Disk:
 
     # --- stalls ----------------------------------------------------------------------------
 
+    def _expect_answer(self, asked_at: float) -> None:
+        """Call it a stall in time, but first read an answer that came while we stood still."""
+        loop = asyncio.get_running_loop()
+
+        def late() -> None:
+            self._timer = loop.call_later(_GRACE_S, self._begin_stall, asked_at)
+
+        self._timer = loop.call_later(STALLED_AFTER_S - _GRACE_S, late)
+
     def _begin_stall(self, since: float) -> None:
         if self._stalled_since is None:
             self._stalled_since = since
@@ -287,6 +308,12 @@ class Disk:
     def _tell(self) -> None:
         for tell in tuple(self._listeners):
             tell()
+
+
+def _end_started(starting: "asyncio.Future[_Helper]") -> None:
+    if not starting.cancelled() and not starting.exception():
+        starting.result().end()
+        starting.result().process.wait()
 
 
 def _relative(path: str | Path) -> bytes:

@@ -25,6 +25,7 @@ from common.wire import WireObservation
 
 KIND = "root_stalled"
 PROBE_EVERY_S = 1.0
+_WELL_S, _STALLED_S = 5.0, 1.0  # between looks; what changes rings, but for the age of a stall
 _COUNT_EVERY_S = 5.0
 _COUNT_WITHIN_S = 1.0
 
@@ -34,7 +35,7 @@ class RootStall:
 
     name = "root_stall"
     kinds = (KIND,)
-    period_s = 1.0
+    period_s = _WELL_S
     deadline_s = 4.5  # the first answer may be the word that there is none
 
     def __init__(self, disk: Disk, procfs: Path) -> None:
@@ -49,6 +50,7 @@ class RootStall:
         """Say what is known of the root; asks only procfs, and only during a stall."""
         await self._known.wait()
         stalled_s = self._disk.stalled_s(boottime())
+        self.period_s = _WELL_S if stalled_s is None else _STALLED_S
         if stalled_s is not None:
             return [judge(stalled_s, await self._who_waits())]
         self._count = None

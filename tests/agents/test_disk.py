@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -200,7 +201,7 @@ async def test_a_hanging_helper_ends_with_its_agent(
     (pid,) = helpers()
     hanging("etc/hostname")
     probe = spawn(_reason(disk.probe()), "probe")
-    await until(lambda: Path(f"/proc/{pid}/wchan").read_text() not in {"", "0"})
+    await until(lambda: Path(f"/proc/{pid}/wchan").read_text() == "wait_for_partner")
     assert disk._helper
     disk._helper._socket.close()  # as the kernel does when the agent is gone
     await until(lambda: _state(pid) in {"Z", "-"})
@@ -227,6 +228,18 @@ async def test_a_helper_holds_nothing_of_the_agent(disk: Disk) -> None:
         held = _descriptors(pid)
     assert held.pop("0").startswith("socket:")
     assert held == {"1": os.devnull, "2": os.devnull}
+
+
+async def test_standing_still_oneself_is_no_stall(disk: Disk) -> None:
+    """An answer that waits to be read when this process goes on is an answer."""
+    told: list[None] = []
+    await disk.probe()
+    with disk.stalls_told_to(lambda: told.append(None)):
+        probe = spawn(disk.probe(), "probe")
+        await asyncio.sleep(0)  # it is asked
+        time.sleep(3.5)  # noqa: ASYNC251 - the loop has to stand still
+        await probe
+    assert told == []
 
 
 @pytest.mark.root
