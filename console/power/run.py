@@ -18,7 +18,7 @@ from console.power.picture import Picture, Seat, picture_of
 
 _POLL_S = 0.25
 _AGAIN_S = 1.0  # between two tries of an order that a rail holds back only for now
-_LOST_S = 120.0  # without an answer for so long, nobody waits on
+_LOST_S, _LOST_AND_STOPPED_S = 120.0, 10.0  # without an answer for so long, nobody waits on
 _REPORT_S = 240.0  # every action reports within its deadline of 120 s and some grace
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TOO_EARLY = frozenset({"starts"})
@@ -156,7 +156,7 @@ class Run:
         now = clock.boottime()
         self._lost_at = self._lost_at or now
         self.waits_for = str(error)
-        if now - self._lost_at > _LOST_S:
+        if now - self._lost_at > (_LOST_AND_STOPPED_S if self.interrupted else _LOST_S):
             for step in self.steps:
                 if step.stage is Stage.WAITING:
                     self._enter(step, Stage.NOT_STARTED, str(error))

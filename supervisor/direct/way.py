@@ -27,8 +27,8 @@ _RECONCILE_EVERY_S = 1.0
 class DirectWay:
     """One person's hands at the switch. `aclose` leaves no port half switched if it can be helped.
 
-    What one node may do to others at a start is not this rail's business here: whoever orders
-    is alone at the switch, and keeps to `stagger_s` and `max_booting` by plan.
+    The rail `starts` is skipped: without heartbeats it can't know who is back, and whoever orders
+    is alone at the switch and keeps to `stagger_s` and `max_booting` by plan (`common.fleet`).
     """
 
     def __init__(
