@@ -61,7 +61,8 @@ class SshEndpoint:
         for connection in list(self._connections):
             connection.abort()
         for sock in list(self._greeting):
-            sock.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # whoever it was has gone already
+                sock.shutdown(socket.SHUT_RDWR)
         self._port.become(mode)
 
     def _serve(self, sock: socket.socket) -> None:
