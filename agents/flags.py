@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 from agents.bus import SYSTEM_BUS
 from agents.catalogue import DETECTOR_NAMES
 from agents.ram.host import Host, at
-from agents.settings import K3S_SERVER, UNITS_OF_ROLE, Autonomy, Settings
+from agents.settings import K3S_SERVER, Autonomy, Settings
 from agents.systemctl import unit_name
 from common.topology import Role
+from common.units import UNITS_OF_ROLE
 
 _NAME = re.compile(r"[A-Za-z0-9_.@:-]{1,64}")
 _UNIT = re.compile(r"[A-Za-z0-9_.@:\\][A-Za-z0-9_.@:\\-]{0,250}")

@@ -1,22 +1,11 @@
 """What an agent is told at start: plain values, checked by `agents.main`."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
 
 from agents.ram.host import Host
-from common.topology import Role
 
-UNITS_OF_ROLE: Mapping[Role, tuple[str, ...]] = MappingProxyType(
-    {
-        Role.LOGIN: ("nfs-server", "isc-dhcp-server", "tftpd-hpa", "ssh"),
-        Role.BACKUP: ("ssh",),
-        Role.MASTER: ("k3s", "prometheus", "grafana-server"),
-        Role.WORKER: ("k3s-agent",),
-    }
-)
 K3S_SERVER = "https://127.0.0.1:6443"  # where K3s listens on its own node
 
 

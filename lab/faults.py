@@ -116,7 +116,7 @@ _ROWS = (
     ),
     Fault(
         "unit-failed",
-        "a service dies with exit code 1",
+        "a service dies with exit code 1; with login's nfs-server every netbooted node stalls",
         "restarting the unit, by the agent or over ssh",
         argument="UNIT",
         breaks=_fail_unit,
@@ -130,6 +130,14 @@ _ROWS = (
         breaks=lambda tree, _: tree.drop_hosts_line(),
         mends=lambda tree, _: tree.add_hosts_line(),
         present=lambda tree: [] if tree.has_hosts_line() else [""],
+    ),
+    Fault(
+        "closed-kernel",
+        "an update leaves the kernel image readable by root alone: TFTP can't serve it",
+        "making the image readable, by the agent",
+        breaks=lambda tree, _: tree.close_kernel_image(closed=True),
+        mends=lambda tree, _: tree.close_kernel_image(closed=False),
+        present=lambda tree: [""] if tree.kernel_image_is_closed() else [],
     ),
 )
 FAULTS: dict[str, Fault] = {fault.name: fault for fault in _ROWS}

@@ -8,9 +8,11 @@ awaiting, so no two causes can interleave.
 import asyncio
 import contextlib
 import os
+import re
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 from common.topology import Node
@@ -85,13 +87,14 @@ class Pi:
     def looks(self) -> Appearance:
         """How it meets the world right now."""
         faults = list(self._remembered.values())
-        return appearance(
+        looks = appearance(
             self.state,
             faults,
             stalled=self.stalled,
             usual_watts=self._usual_watts,
             agent_in_memory=self._agent_in_memory,
         )
+        return replace(looks, serves=looks.serves and self.tree.serves_disks())
 
     @property
     def faults(self) -> list[str]:
@@ -240,6 +243,8 @@ class Pi:
                         self._restart_agent()
                     case ["restart", unit] if unit == SSH_UNIT:
                         self._forget("ssh-reset")
+                    case ["restart", _]:
+                        self._settle()
                     case _:
                         pass
 
@@ -254,13 +259,23 @@ class Pi:
         self._settle()
 
     async def _run(self, command: str) -> Answer:
-        """Run what came over ssh: a few words, of which `systemctl` really does something."""
+        """Run what came over ssh: commands joined by `;` or `&&`, as far as we know them."""
+        answer = Answer(0)
+        for joint, part in re.findall(r"(;|&&|^)([^;&]*)", command):
+            if joint != "&&" or answer.status == 0:
+                told = await self._run_one(part)
+                answer = Answer(told.status, answer.out + told.out, answer.err + told.err)
+        return answer
+
+    async def _run_one(self, command: str) -> Answer:
+        """Run one command: a few are known, of which `systemctl` really does something."""
         try:
             words = shlex.split(command)
         except ValueError as error:
             return Answer(2, err=f"bash: {error}\n")
         while words and words[0] in ("sudo", "-n"):
             words.pop(0)
+        words[:1] = [Path(word).name for word in words[:1]]
         match words:
             case ["true"]:
                 return Answer(0)

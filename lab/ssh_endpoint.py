@@ -1,5 +1,6 @@
 """A virtual Pi's sshd: a real ssh server on its own address, and the ways in which it fails."""
 
+import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

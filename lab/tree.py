@@ -13,6 +13,7 @@ from common.clock import boottime
 from common.topology import Node, Role, Service
 from lab.systemctl import AGENT_UNIT, SSH_UNIT, UnitTable
 
+NFS_UNIT = "nfs-server.service"
 UNITS: dict[Role, tuple[str, ...]] = {
     Role.LOGIN: ("nfs-server.service", "isc-dhcp-server.service", "tftpd-hpa.service"),
     Role.BACKUP: (),
@@ -95,7 +96,13 @@ class Tree:
         self.run.mkdir(parents=True)
         self.mount_root(read_only=False)
         self.add_hosts_line()
+        _write(self.root / "boot/vmlinuz", "")
+        self.close_kernel_image(closed=False)
         self.units.boot((*UNITS[self.node.role], *_EVERYWHERE))
+
+    def serves_disks(self) -> bool:
+        """Tell whether the others get their roots from it, as far as its own services go."""
+        return NFS_UNIT not in UNITS[self.node.role] or NFS_UNIT not in self.units.failed()
 
     def _cmdline(self) -> str:
         if not self.server:
@@ -133,6 +140,15 @@ class Tree:
     def drop_hosts_line(self) -> None:
         """Let the node's own name resolve no more."""
         _write(self.root / "etc/hosts", "127.0.0.1 localhost\n")
+
+    def close_kernel_image(self, *, closed: bool) -> None:
+        """Let others not read the kernel image, as after an update; or let them again."""
+        (self.root / "boot/vmlinuz").chmod(0o600 if closed else 0o644)
+
+    def kernel_image_is_closed(self) -> bool:
+        """Tell whether others can't read the kernel image."""
+        image = self.root / "boot/vmlinuz"
+        return image.exists() and not image.stat().st_mode & 0o004
 
     def has_hosts_line(self) -> bool:
         """Tell whether the node's own name resolves."""

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from common.toml_files import ConfigError, Problem, TomlFile, load
 from common.topology import Role
-from supervisor.core.effects import Treatment
+from supervisor.core.effects import Actuator, Treatment
 from supervisor.core.runbooks import Runbook, Step, Verify
 
 # Every condition kind that a sense or detector can make true. Extend it with the detector.
@@ -19,6 +19,7 @@ KNOWN_CONDITIONS = frozenset(
     {
         "agent_down",
         "boot_loop",
+        "clients_stalled",
         "clock_skewed",
         "clock_stepped",
         "clock_unsynced",
@@ -38,6 +39,7 @@ KNOWN_CONDITIONS = frozenset(
         "nfs_stalled",
         "overheating",
         "port_disabled",
+        "port_mismatch",
         "root_read_only",
         "root_stalled",
         "ssh_refused",
@@ -73,6 +75,8 @@ class _Match(_Table):
     any: Annotated[tuple[Kind, ...], Field(min_length=1)]
     all: tuple[Kind, ...] = ()
     none: tuple[Kind, ...] = ()
+    subjects: tuple[Text, ...] = ()
+    at_most: Annotated[int, Field(ge=1)] | None = None
     roles: Annotated[tuple[Role, ...], Field(min_length=1)] = tuple(Role)
     confirm_s: Seconds = 5.0
     hold_s: Seconds = 10.0
@@ -105,6 +109,7 @@ class _Step(_Table):
     deadline_s: Annotated[float, Field(gt=0, le=600)] = 60.0
     only_if: tuple[Kind, ...] = ()
     unless: tuple[Kind, ...] = ()
+    via: tuple[Actuator, ...] = ()
 
 
 class _RunbookFile(_Table):
@@ -121,7 +126,7 @@ def load_runbook(path: Path) -> Runbook:
     """Read one file; its name without `.toml` is the runbook's. Raises `ConfigError`."""
     file = load(path)
     parsed = file.parse_as(_RunbookFile)
-    if problems := list(_climbs_down(file, parsed)):
+    if problems := [*_climbs_down(file, parsed), *_no_such_way(file, parsed)]:
         raise ConfigError(*problems)
     return Runbook(
         path.stem,
@@ -132,6 +137,8 @@ def load_runbook(path: Path) -> Runbook:
         tuple(_step(step) for step in parsed.step),
         parsed.match.all,
         parsed.match.none,
+        frozenset(parsed.match.subjects),
+        parsed.match.at_most,
         parsed.match.roles,
         parsed.match.confirm_s,
         parsed.match.hold_s,
@@ -169,6 +176,17 @@ def _climbs_down(file: TomlFile, parsed: _RunbookFile) -> list[Problem]:
     return problems
 
 
+def _no_such_way(file: TomlFile, parsed: _RunbookFile) -> list[Problem]:
+    """Who is named in `via` must be able to give the treatment."""
+    problems = []
+    for index, step in enumerate(parsed.step):
+        if wrong := sorted(set(step.via) - set(step.treatment.ways)):
+            can = ", ".join(step.treatment.ways)
+            message = f"{', '.join(wrong)} can't give {step.treatment}; expected among {can}"
+            problems.append(file.problem(("step", index, "via"), message))
+    return problems
+
+
 def _step(step: _Step) -> Step:
     return Step(
         step.treatment,
@@ -178,4 +196,5 @@ def _step(step: _Step) -> Step:
         step.deadline_s,
         step.only_if,
         step.unless,
+        step.via,
     )

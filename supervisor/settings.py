@@ -106,6 +106,10 @@ class SensesTable(_Table):
     ssh_every_s: Seconds = 3.0
     reach_every_s: Seconds = 3.0
     switch_every_s: Seconds = 5.0
+    switch_urgent_every_s: Seconds = 1.0
+    """The same while a node fell silent lately or is being treated: power cut shows here first."""
+    addresses_every_s: Seconds = 300.0
+    """How often the switch's address table is compared with the inventory: cables move seldom."""
     timeout_s: Seconds = 2.5
     """How long a probe waits. A Pi under load needs over a second for a banner."""
     icmp: bool = True

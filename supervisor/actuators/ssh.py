@@ -1,26 +1,28 @@
 """Treatments over ssh: a fixed command line for each, never one built from input.
 
 For when the agent can't be asked. Host keys are pinned; only the client key given is offered.
+Each action logs in afresh, one at a time on a node. A connection kept for the day when sshd
+can't fork any more would hold a session open on every node for ever, and its commands would still
+be read from the disk that failed; the agent, which lives in memory and keeps its heartbeat's
+connection, is that other door.
+
 Where the connection ends decides what is known: before the command was accepted, nothing
 happened; after that, only its exit status proves anything.
 """
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncssh
 import structlog
 
 from common.topology import Node
+from supervisor.actuators.ssh_commands import command_for
 from supervisor.core.effects import Action, Treatment
 from supervisor.core.events import Result
 
-COMMANDS: Mapping[Treatment, str] = {
-    Treatment.RESTART_AGENT: "sudo -n systemctl restart pimedic-agent.service",
-    Treatment.REBOOT: "sudo -n systemctl reboot",
-}
 _SHOWN = 300
 _MOST = 8192
 _log = structlog.get_logger(__name__)
@@ -37,23 +39,40 @@ class SshActuator:
     known_hosts: Path
     source: str = ""
     connect_s: float = 20.0
+    _turns: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     async def perform(self, action: Action) -> Outcome:
-        """Carry `action` out within its deadline, with arguments left aside: there are none."""
-        command, node = COMMANDS.get(action.treatment), self.nodes.get(action.node)
+        """Carry `action` out within its deadline; arguments only choose among fixed lines."""
+        node = self.nodes.get(action.node)
+        command = command_for(action, node.role) if node else None
         if command is None or node is None:
-            return Result.REFUSED, f"ssh has no way to {action.treatment} {action.node}"
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + action.deadline_s
+            what = " ".join([action.treatment, *action.arguments.values()])
+            return Result.REFUSED, f"ssh has no way to {what} on {action.node}"
+        deadline = asyncio.get_running_loop().time() + action.deadline_s
+        turn = self._turns.setdefault(node.name, asyncio.Lock())
         try:
-            async with asyncio.timeout(min(self.connect_s, action.deadline_s)):
+            async with asyncio.timeout_at(deadline):
+                await turn.acquire()
+        except TimeoutError:
+            return Result.NOT_SENT, f"{node.name}: another action over ssh took all the time"
+        try:
+            return await self._alone(node, action.treatment, command, deadline)
+        finally:
+            turn.release()
+
+    async def _alone(
+        self, node: Node, treatment: Treatment, command: str, deadline: float
+    ) -> Outcome:
+        connect_by = asyncio.get_running_loop().time() + self.connect_s
+        try:
+            async with asyncio.timeout_at(min(connect_by, deadline)):
                 connection = await self._connect(node)
         except TimeoutError:
             return Result.NOT_SENT, f"{node.name}: no login within the deadline"
         except (OSError, ValueError, asyncssh.Error) as error:
             return _not_connected(node, error)
         try:
-            return await _run(connection, action.treatment, command, deadline)
+            return await _run(connection, treatment, command, deadline)
         finally:
             connection.abort()
 

@@ -58,6 +58,7 @@ class _Snapshot(Collector):
         yield from _nodes(status, clock.wall_ns() / 1e9)
         yield from _incidents(status)
         yield from _acts(status)
+        yield from _fence_path(status, clock.wall_ns() / 1e9)
         yield _counter(
             "pimedic_heartbeats",
             "Requests on the heartbeat path, by how they ended.",
@@ -115,6 +116,22 @@ def _incidents(status: Status) -> Iterable[Metric]:
         yield GaugeMetricFamily(
             "pimedic_switch_reachable", "1 while the switch answers.", value=reachable
         )
+
+
+def _fence_path(status: Status, wall_s: float) -> Iterable[Metric]:
+    path = status.fence_path
+    if path is None:
+        return
+    if path.ok is not Truth.UNKNOWN:
+        text = "1 if all that a power act needs was found good, 0 if not, at the last check."
+        yield GaugeMetricFamily("pimedic_fence_path_ok", text, value=path.ok is Truth.TRUE)
+    text = "When all that a power act needs was last checked."
+    at = wall_s - path.age_s
+    yield GaugeMetricFamily("pimedic_fence_path_checked_timestamp_seconds", text, value=at)
+    if path.ok_age_s is not None:
+        text = "When all that a power act needs was last found good; absent if it never was."
+        at = wall_s - path.ok_age_s
+        yield GaugeMetricFamily("pimedic_fence_path_success_timestamp_seconds", text, value=at)
 
 
 def _acts(status: Status) -> Iterable[Metric]:

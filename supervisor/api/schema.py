@@ -10,6 +10,7 @@ from supervisor.core.events import OverrideKind
 from supervisor.core.liveness import Verdict
 from supervisor.core.status import (
     ConditionStatus,
+    FenceStatus,
     HeldStatus,
     IncidentStatus,
     NodeStatus,
@@ -30,6 +31,7 @@ def status_json(status: Status) -> dict[str, Any]:
         "up_s": _seconds(status.up_s),
         "doubt": status.doubt,
         "switch_reachable": status.switch_reachable.value,
+        "fence_path": _fence_path(status.fence_path),
         "nodes": {node.name: node_json(node) for node in status.nodes},
         "incidents": [incident_json(incident) for incident in status.incidents],
         "overrides": [override_json(override) for override in status.overrides],
@@ -53,6 +55,8 @@ def node_json(node: NodeStatus) -> dict[str, Any]:
         "incident": node.incident,
         "port_power": node.port_power,
         "watts": node.watts,
+        "link": node.link,
+        "evidence": list(node.evidence),
     }
 
 
@@ -127,6 +131,18 @@ def override_json(override: OverrideStatus) -> dict[str, Any]:
         "author": override.author,
         "reason": override.reason,
         "remaining_s": None if remaining is None else _seconds(remaining),
+    }
+
+
+def _fence_path(path: FenceStatus | None) -> dict[str, Any] | None:
+    """Render the last check of what a power act needs; null before the first."""
+    if path is None:
+        return None
+    return {
+        "ok": path.ok.value,
+        "detail": path.detail,
+        "age_s": _seconds(path.age_s),
+        "ok_age_s": None if path.ok_age_s is None else _seconds(path.ok_age_s),
     }
 
 

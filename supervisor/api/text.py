@@ -12,6 +12,7 @@ from supervisor.core.events import OverrideKind
 from supervisor.core.status import (
     ConditionStatus,
     IncidentStatus,
+    NodeState,
     NodeStatus,
     OverrideStatus,
     Status,
@@ -19,6 +20,7 @@ from supervisor.core.status import (
 
 WIDTH = 80
 _NAME, _STATE, _LIVENESS, _BEAT = 12, 9, 13, 6
+_PATIENTS = {NodeState.SICK, NodeState.TREATING}
 _MARKS = {Truth.TRUE: "", Truth.UNKNOWN: "?"}
 
 
@@ -30,11 +32,13 @@ def status_text(status: Status) -> str:
 def status_lines(status: Status) -> list[str]:
     """Return the lines. The first is the whole verdict, however long."""
     lines = [_clean(status.verdict)]
-    lines += [_fit(line) for line in _automation(status)]
+    lines += [part for line in _automation(status) for part in _wrap("", line)]
     for incident in status.incidents:
         lines += ["", *_incident(incident)]
     lines += ["", _row("NODE", "STATE", "LIVENESS", "BEAT", "CONDITIONS (? unknown)")]
-    return lines + [_node(node) for node in status.nodes]
+    for node in status.nodes:
+        lines += [_node(node), *_seen_of(node)]
+    return lines
 
 
 def _automation(status: Status) -> Iterable[str]:
@@ -44,6 +48,8 @@ def _automation(status: Status) -> Iterable[str]:
     switch = {Truth.TRUE: "reachable", Truth.FALSE: "UNREACHABLE", Truth.UNKNOWN: "unknown"}
     reachable = switch[status.switch_reachable]
     yield f"automation {word}; switch {reachable}; up {span(status.up_s)}"
+    if (path := status.fence_path) and path.ok is Truth.FALSE:
+        yield f"POWER CAN'T BE RELIED UPON, checked {span(path.age_s)} ago: {path.detail}"
     for override in status.overrides:
         yield _override(override)
     if status.doubt:
@@ -76,6 +82,13 @@ def _node(node: NodeStatus) -> str:
     by = f"by {node.explained_by} " if node.explained_by else ""
     conditions = by + _conditions(node.conditions)
     return _row(node.name, node.state, node.verdict, beat, conditions)
+
+
+def _seen_of(node: NodeStatus) -> list[str]:
+    """Under a node that is its own patient: what the switch says, the last of its evidence."""
+    if node.state not in _PATIENTS or not node.evidence:
+        return []
+    return _wrap("  ", node.evidence[-1])
 
 
 def _conditions(conditions: Sequence[ConditionStatus]) -> str:

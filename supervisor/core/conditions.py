@@ -14,8 +14,9 @@ from common.observations import Observation, Sense, Truth
 from common.topology import Cluster
 from supervisor.core.liveness import (
     Beats,
+    Clients,
     Evidence,
-    Power,
+    FencePath,
     Signs,
     Ssh,
     Verdict,
@@ -27,22 +28,27 @@ from supervisor.core.liveness import (
     understood,
 )
 from supervisor.core.policy import Policy
+from supervisor.core.port_words import port_line
+from supervisor.core.ports import WITHOUT_POWER, Address, Link, Power
 
 FORGET_S = 900.0
 NEVER = float("-inf")
 SWITCH = "switch"  # the switch is watched like a node of this name
 
-# Verdict -> the condition that says so.
-_VERDICT_KINDS = {
-    Verdict.AGENT_DOWN: "agent_down",
-    Verdict.HUNG: "hung",
-    Verdict.UNPOWERED: "unpowered",
-    Verdict.UNREACHABLE: "unreachable",
+# Condition -> the verdicts that it says.
+_VERDICT_KINDS: Mapping[str, frozenset[Verdict]] = {
+    "agent_down": frozenset({Verdict.AGENT_DOWN}),
+    "hung": frozenset({Verdict.HUNG}),
+    "unpowered": frozenset({Verdict.UNPOWERED, Verdict.UNDETECTED}),
+    "unreachable": frozenset({Verdict.UNREACHABLE}),
+    "boot_loop": frozenset({Verdict.BOOT_LOOP}),
 }
 OURS_TO_SAY = frozenset(
-    {*_VERDICT_KINDS.values(), "heartbeat_lost", "ssh_refused", "port_disabled"}
-)
-"""Drawn from our own senses: a node that speaks can't say that it is silent."""
+    {*_VERDICT_KINDS, "heartbeat_lost", "ssh_refused", "port_disabled", "port_mismatch"}
+    | {"clients_stalled"}
+) - {"boot_loop"}
+"""Drawn from our own senses: a node that speaks can't say that it is silent.
+It can tell how often it booted lately, and then it is believed."""
 _SSH_REFUSALS: Mapping[str, str] = {
     Ssh.RESET: "resets before its banner",
     Ssh.REFUSED: "refuses connections",
@@ -58,6 +64,9 @@ PHRASES: Mapping[str, str] = {
     "unit_failed": "unit failed",
     "name_unresolvable": "own name unresolvable",
     "port_disabled": "port switched off",
+    "port_mismatch": "behind another port",
+    "clients_stalled": "most of its clients stalled",
+    "fence_path_broken": "way to a power act broken",
 }
 
 
@@ -121,6 +130,17 @@ class Patient:
         known = self.conditions.get(kind)
         return known.status if known else Truth.UNKNOWN
 
+    def truth(self, kind: str, subjects: frozenset[str]) -> Truth:
+        """Return what is held of `kind` as far as `subjects` go; none given: of anything.
+
+        A unit that failed says nothing about another.
+        """
+        known = self.conditions.get(kind)
+        if known is None:
+            return Truth.UNKNOWN
+        others = known.subjects and subjects and subjects.isdisjoint(known.subjects)
+        return Truth.FALSE if known.status is Truth.TRUE and others else known.status
+
 
 class Ward:
     """Every node's vitals and conditions."""
@@ -128,6 +148,12 @@ class Ward:
     def __init__(self, cluster: Cluster, policy: Policy, started_at: float) -> None:
         self._policy = policy
         self._started_at = started_at
+        self._ports = {node.name: node.port for node in cluster}
+        self._ttl_s = {
+            "address": policy.address_ttl_s,
+            "fence_path": policy.fence_ttl_s,
+            "clients": policy.evidence_ttl_s,
+        }
         self.patients = {name: Patient() for name in (*cluster.nodes, SWITCH)}
 
     def __getitem__(self, node: str) -> Patient:
@@ -153,8 +179,16 @@ class Ward:
             known is not None
             and known.outcome == observation.outcome
             and known.streak >= self._policy.confirmations
-            and now - known.at <= self._policy.evidence_ttl_s
+            and known.detail == observation.detail
+            and now - known.at <= self._ttl(observation.kind)
         )
+
+    def _ttl(self, kind: str) -> float:
+        return self._ttl_s.get(kind, self._policy.evidence_ttl_s)
+
+    def _fresh(self, patient: Patient, kind: str, now: float) -> Evidence | None:
+        seen = patient.vitals.probes.get(kind)
+        return seen if seen and now - seen.at <= self._ttl(kind) else None
 
     def forgive(self, nap: float) -> None:
         """We slept for `nap` seconds: nobody is to blame for what we didn't hear meanwhile."""
@@ -187,8 +221,11 @@ class Ward:
         vitals, policy = patient.vitals, self._policy
         if patient.signs.beats is not Beats.FRESH or vitals.last_beat is None:
             return NEVER
+        if (port := vitals.probes.get("port")) and port.outcome in WITHOUT_POWER:
+            return NEVER  # the next beat that is due decides
         least = vitals.last_beat + policy.min_patience_beats * vitals.interval_s
-        return min([least, *(seen.at + policy.evidence_ttl_s for seen in vitals.probes.values())])
+        ends = (seen.at + self._ttl(kind) for kind, seen in vitals.probes.items())
+        return min([least, *ends])
 
     def _evidence(self, patient: Patient, now: float) -> tuple[object, ...]:
         """Return all that conditions are drawn from, to see whether anything is new."""
@@ -202,7 +239,12 @@ class Ward:
             port and port.outcome,
             self._reports_stand(patient, now) and patient.reports,
             switch and (switch.outcome, now - switch.at <= self._policy.evidence_ttl_s),
+            *(self._told(patient, kind, now) for kind in self._ttl_s),
         )
+
+    def _told(self, patient: Patient, kind: str, now: float) -> tuple[object, ...] | None:
+        seen = self._fresh(patient, kind, now)
+        return (seen.outcome, seen.detail, self._confirmed(seen)) if seen else None
 
     def _reports_stand(self, patient: Patient, now: float) -> bool:
         last = patient.vitals.last_beat
@@ -234,10 +276,14 @@ class Ward:
             yield from self._switch_readings(patient, now)
             return
         yield "heartbeat_lost", _heartbeat(patient)
-        for verdict, kind in _VERDICT_KINDS.items():
-            yield kind, self._of_verdict(patient, verdict)
+        for kind, verdicts in _VERDICT_KINDS.items():
+            yield kind, self._of_verdict(name, verdicts, now)
         yield "ssh_refused", self._ssh(patient, now)
         yield "port_disabled", _port_disabled(patient)
+        if address := self._fresh(patient, "address", now):
+            yield "port_mismatch", self._confirmable(address, Address.ELSEWHERE)
+        if clients := self._fresh(patient, "clients", now):
+            yield "clients_stalled", self._confirmable(clients, Clients.STALLED)
         yield from self._reported(patient, now)
 
     def _ssh(self, patient: Patient, now: float) -> Reading:
@@ -256,14 +302,29 @@ class Ward:
     def _ssh_word(self, patient: Patient, now: float) -> str | None:
         return seen_since(patient.vitals, "ssh_banner", now - self._policy.evidence_ttl_s)
 
-    def _of_verdict(self, patient: Patient, verdict: Verdict) -> Reading:
-        signs, evidence = patient.signs, patient.vitals.probes.get("ssh_banner")
-        if patient.verdict is Verdict.UNKNOWN:
+    def _of_verdict(self, name: str, verdicts: frozenset[Verdict], now: float) -> Reading:
+        patient = self.patients[name]
+        verdict = patient.verdict
+        if verdict is Verdict.UNKNOWN:
             return Reading(Truth.UNKNOWN, "not enough evidence")
-        if patient.verdict is verdict and not self._confirmed(evidence):
+        if verdict in verdicts and not self._sure(patient):
             return Reading(Truth.UNKNOWN, "seen once; looking again")
-        seen = f"beats {signs.beats}, ssh {signs.ssh}, kernel {signs.kernel}, power {signs.power}"
-        return Reading(_truth(patient.verdict is verdict), seen)
+        if verdict is Verdict.ALIVE:
+            return Reading(Truth.FALSE, "beats arrive")
+        if verdict not in verdicts:
+            return Reading(Truth.FALSE, f"it is {phrase(verdict)}")
+        seen = port_line(self._ports[name], patient.vitals, patient.signs, verdict, now)
+        return Reading(Truth.TRUE, seen)
+
+    def _sure(self, patient: Patient) -> bool:
+        """Tell whether one look is enough: a port without power and link is two witnesses."""
+        match patient.verdict:
+            case Verdict.UNPOWERED | Verdict.UNDETECTED if patient.signs.link is Link.DOWN:
+                return True
+            case Verdict.BOOT_LOOP:
+                return True
+            case _:
+                return self._confirmed(patient.vitals.probes.get("ssh_banner"))
 
     def _confirmed(self, evidence: Evidence | None) -> bool:
         return evidence is not None and evidence.streak >= self._policy.confirmations
@@ -280,9 +341,18 @@ class Ward:
                 yield kind, _joined(reports)
 
     def _switch_readings(self, patient: Patient, now: float) -> Iterator[tuple[str, Reading]]:
-        evidence = patient.vitals.probes.get("switch_unreachable")
-        if evidence and now - evidence.at <= self._policy.evidence_ttl_s:
-            yield "switch_unreachable", Reading(Truth(evidence.outcome), evidence.detail)
+        if away := self._fresh(patient, "switch_unreachable", now):
+            yield "switch_unreachable", Reading(Truth(away.outcome), away.detail)
+        if path := self._fresh(patient, "fence_path", now):
+            yield "fence_path_broken", self._confirmable(path, FencePath.BROKEN)
+
+    def _confirmable(self, seen: Evidence, bad: str) -> Reading:
+        """Read a word that is believed at once when it is good, and at the second time when bad."""
+        if seen.outcome != bad:
+            return Reading(Truth.FALSE, seen.detail)
+        if not self._confirmed(seen):
+            return Reading(Truth.UNKNOWN, f"seen once, looking again: {seen.detail}")
+        return Reading(Truth.TRUE, seen.detail)
 
 
 def _forgettable(condition: Condition, now: float) -> bool:

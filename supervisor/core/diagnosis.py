@@ -19,7 +19,7 @@ SILENT = frozenset({"heartbeat_lost", "hung", "unpowered", "unreachable"})
 
 CAUSES: Mapping[Service, frozenset[str]] = {
     Service.NETBOOT: SILENT
-    | {"root_read_only", "root_stalled", "ssh_refused", "filesystem_errors"},
+    | {"root_read_only", "root_stalled", "clients_stalled", "ssh_refused", "filesystem_errors"},
     Service.K3S: SILENT | {"root_read_only", "root_stalled", "k3s_api_slow", "ssh_refused"},
 }
 CAUSE_UNITS: Mapping[Service, frozenset[str]] = {

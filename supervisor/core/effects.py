@@ -15,7 +15,7 @@ class Actuator(StrEnum):
 
 
 class Treatment(StrEnum):
-    """Every treatment the supervisor knows, with the one actuator that can give it."""
+    """Every treatment the supervisor knows, with the actuators that can give it."""
 
     RESTART_UNIT = "restart_unit"
     FIX_HOSTS = "fix_hosts"
@@ -31,8 +31,12 @@ class Treatment(StrEnum):
     POWER_OFF = "power_off"
 
     @property
-    def actuator(self) -> Actuator:
-        """Return the actuator that gives this treatment."""
+    def ways(self) -> tuple[Actuator, ...]:
+        """Return the actuators that can give this treatment, the best first.
+
+        Only what may safely be done twice has more than one: when it is not known whether one
+        actuator did it, another may be asked.
+        """
         return _GIVEN_BY[self]
 
     @property
@@ -51,19 +55,19 @@ class Treatment(StrEnum):
         return self in {Treatment.POWER_CYCLE, Treatment.POWER_ON}
 
 
-_GIVEN_BY = {
-    Treatment.RESTART_UNIT: Actuator.AGENT,
-    Treatment.FIX_HOSTS: Actuator.AGENT,
-    Treatment.SET_TIME_SYNC: Actuator.AGENT,
-    Treatment.FIX_KERNEL_IMAGE: Actuator.AGENT,
-    Treatment.REMOUNT_RW: Actuator.AGENT,
-    Treatment.AGENT_REBOOT: Actuator.AGENT,
-    Treatment.SYSRQ: Actuator.AGENT,
-    Treatment.RESTART_AGENT: Actuator.SSH,
-    Treatment.REBOOT: Actuator.SSH,
-    Treatment.POWER_CYCLE: Actuator.POWER,
-    Treatment.POWER_ON: Actuator.POWER,
-    Treatment.POWER_OFF: Actuator.POWER,
+_GIVEN_BY: Mapping[Treatment, tuple[Actuator, ...]] = {
+    Treatment.RESTART_UNIT: (Actuator.AGENT, Actuator.SSH),
+    Treatment.FIX_HOSTS: (Actuator.AGENT,),
+    Treatment.SET_TIME_SYNC: (Actuator.AGENT,),
+    Treatment.FIX_KERNEL_IMAGE: (Actuator.AGENT,),
+    Treatment.REMOUNT_RW: (Actuator.AGENT,),
+    Treatment.AGENT_REBOOT: (Actuator.AGENT,),
+    Treatment.SYSRQ: (Actuator.AGENT,),
+    Treatment.RESTART_AGENT: (Actuator.SSH,),
+    Treatment.REBOOT: (Actuator.SSH,),
+    Treatment.POWER_CYCLE: (Actuator.POWER,),
+    Treatment.POWER_ON: (Actuator.POWER,),
+    Treatment.POWER_OFF: (Actuator.POWER,),
 }
 _DISRUPTIVE = {
     Treatment.AGENT_REBOOT,
@@ -89,6 +93,13 @@ class Action:
     allow_protected: bool = False
     skip: frozenset[str] = frozenset()
     """Rails that a person skips by name; actuators with rules of the same name skip them too."""
+    via: Actuator | None = None
+    """By whom; None: by the best of its ways."""
+
+    @property
+    def actuator(self) -> Actuator:
+        """Return who carries it out."""
+        return self.via or self.treatment.ways[0]
 
 
 @dataclass(frozen=True, slots=True)

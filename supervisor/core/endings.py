@@ -30,10 +30,11 @@ def ending(
 
 def _symptoms_gone(incident: Incident, patient: Patient, given: Situation) -> bool:
     """Tell whether all its symptoms have been provably false for a while."""
-    conditions = [patient.conditions.get(kind) for kind in incident.symptoms]
+    subjects = frozenset(incident.subjects)
     return all(
-        c is not None and c.status is Truth.FALSE and given.now - c.since >= given.policy.clear_s
-        for c in conditions
+        patient.truth(kind, subjects) is Truth.FALSE
+        and given.now - patient.conditions[kind].since >= given.policy.clear_s
+        for kind in incident.symptoms
     )
 
 

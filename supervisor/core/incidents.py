@@ -1,6 +1,6 @@
 """An incident: one root cause, from first evidence to proof of cure. Records, no rules."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -22,6 +22,10 @@ class Incident:
     opened_at: float
     state: IncidentState = IncidentState.OPEN
     state_since: float = 0.0
+    subjects: tuple[str, ...] = ()
+    """The units (or mounts) that it can be about; empty: any."""
+    skipped: tuple[int, ...] = ()
+    """Rungs that were passed over because nobody could have carried them out."""
     breaks: tuple[Service, ...] = ()
     """Services this illness takes from the node's dependents."""
     explains: tuple[str, ...] = ()
@@ -66,9 +70,10 @@ class Incident:
         self.state, self.state_since, self.reason = state, now, reason
         self.well_since = self.own_well_since = None
 
-    def turn_to(self, runbook: str, title: str) -> None:
+    def turn_to(self, runbook: str, title: str, subjects: Iterable[str]) -> None:
         """Follow another runbook from its first step; what its illness breaks is seen anew."""
-        self.runbook, self.title = runbook, title
+        self.runbook, self.title, self.subjects = runbook, title, tuple(sorted(subjects))
+        self.skipped = ()
         self.symptoms, self.breaks, self.step, self.attempt = (), (), 0, 0
 
     def resume(self, now: float) -> None:
@@ -98,7 +103,7 @@ class Incident:
         known = dict(record)
         known["state"] = IncidentState(known["state"])
         known["breaks"] = tuple(Service(s) for s in known["breaks"])
-        for key in ("symptoms", "explains"):
+        for key in {"symptoms", "explains", "subjects", "skipped"} & known.keys():
             known[key] = tuple(known[key])
         known["held"] = {rail: (text, since) for rail, (text, since) in known["held"].items()}
         return cls(**known)

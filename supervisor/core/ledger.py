@@ -7,7 +7,7 @@ from typing import Any
 from supervisor.core.effects import Action, Actuator, Forget, Kept, Save, Treatment
 
 KEPT_S = 7 * 86400.0
-_AT_THE_SWITCH = frozenset(str(one) for one in Treatment if one.actuator is Actuator.POWER)
+_AT_THE_SWITCH = frozenset(str(one) for one in Treatment if Actuator.POWER in one.ways)
 _GIVE_POWER = frozenset(str(one) for one in Treatment if one.gives_power)
 
 

@@ -8,6 +8,8 @@ Rules
 - Once beats are lost, only looks made since the first missing one count: what was seen before the
   silence says nothing about it.
 - Power is the last witness: silent and unpowered is another illness than silent at full draw.
+- No patience is needed with a machine without power: a beat that is due, and a port that gives
+  neither power nor link since then, and it is lost.
 """
 
 from collections import deque
@@ -18,6 +20,19 @@ from math import sqrt
 
 from common.observations import Truth
 from supervisor.core.policy import Policy
+from supervisor.core.ports import (
+    LOOP_BEGINNINGS,
+    LOOP_WINDOW_S,
+    WITHOUT_POWER,
+    Address,
+    History,
+    Link,
+    Power,
+    Sample,
+    new_history,
+    note,
+    summary,
+)
 
 
 class Verdict(StrEnum):
@@ -27,7 +42,10 @@ class Verdict(StrEnum):
     AGENT_DOWN = "agent_down"  # all well but the agent
     USERLAND_SICK = "userland_sick"  # answers, but refuses or resets logins
     HUNG = "hung"  # the kernel or the power answers, nothing else does
-    UNPOWERED = "unpowered"
+    BOOT_LOOP = "boot_loop"  # it begins anew again and again, and never comes up
+    UNPOWERED = "unpowered"  # its port would give power, and nothing takes any
+    UNDETECTED = "undetected"  # the same, and the port found nothing to power ever since we watch
+    OFF_BY_HAND = "off_by_hand"  # its port is administratively off
     UNREACHABLE = "unreachable"  # silent, and nobody can say whether it has power
     UNKNOWN = "unknown"
 
@@ -38,6 +56,20 @@ class Beats(StrEnum):
     FRESH = "fresh"
     LOST = "lost"
     AWAITED = "awaited"  # never heard, and it is too early to say
+
+
+class FencePath(StrEnum):
+    """How the check of everything that a power act needs ended."""
+
+    SURE = "sure"
+    BROKEN = "broken"
+
+
+class Clients(StrEnum):
+    """What most nodes that live on a server's disk say of it."""
+
+    WELL = "well"
+    STALLED = "stalled"
 
 
 class Ssh(StrEnum):
@@ -59,64 +91,91 @@ class Kernel(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Power(StrEnum):
-    """What the switch says of the node's port."""
-
-    ON = "on"
-    OFF = "off"
-    DISABLED = "disabled"  # administratively off
-    UNKNOWN = "unknown"
-
-
 def is_dark(signs: "Signs") -> bool:
     """Tell whether nothing at all answers, or there is no power to answer with."""
-    unpowered = signs.power in {Power.OFF, Power.DISABLED}
+    unpowered = signs.power in WITHOUT_POWER
     return signs.beats is Beats.LOST and (signs.kernel is Kernel.SILENT or unpowered)
 
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """The four senses, reduced to one word each."""
+    """The senses, reduced to one word each."""
 
     beats: Beats
     ssh: Ssh = Ssh.UNKNOWN
     kernel: Kernel = Kernel.UNKNOWN
     power: Power = Power.UNKNOWN
+    link: Link = Link.UNKNOWN
+    looping: bool = False
+    """Its port shows a machine that begins anew again and again."""
+    delivered: bool = True
+    """Its port was seen giving power at some time since we watch."""
 
 
 _ANY = None
-# First row that fits wins. None fits anything.
-_TABLE: tuple[tuple[Beats, Ssh | None, Kernel | None, Power | None, Verdict], ...] = (
-    (Beats.FRESH, _ANY, _ANY, _ANY, Verdict.ALIVE),
-    (Beats.AWAITED, _ANY, _ANY, _ANY, Verdict.UNKNOWN),
-    (Beats.LOST, Ssh.BANNER, _ANY, _ANY, Verdict.AGENT_DOWN),
-    (Beats.LOST, Ssh.RESET, _ANY, _ANY, Verdict.USERLAND_SICK),
-    (Beats.LOST, Ssh.REFUSED, _ANY, _ANY, Verdict.USERLAND_SICK),
-    (Beats.LOST, Ssh.SILENT, _ANY, _ANY, Verdict.HUNG),
-    (Beats.LOST, Ssh.NOTHING, Kernel.ANSWERS, _ANY, Verdict.HUNG),
-    (Beats.LOST, Ssh.NOTHING, Kernel.SILENT, Power.DISABLED, Verdict.UNPOWERED),
-    (Beats.LOST, Ssh.NOTHING, Kernel.SILENT, Power.OFF, Verdict.UNPOWERED),
-    (Beats.LOST, Ssh.NOTHING, Kernel.SILENT, Power.ON, Verdict.HUNG),
-    (Beats.LOST, Ssh.NOTHING, Kernel.SILENT, Power.UNKNOWN, Verdict.UNREACHABLE),
-    (Beats.LOST, _ANY, _ANY, _ANY, Verdict.UNKNOWN),
+_MUTE = frozenset({Ssh.NOTHING, Ssh.UNKNOWN})
+_QUIET = frozenset({Kernel.SILENT, Kernel.UNKNOWN})
+_Words = frozenset[StrEnum] | StrEnum | None
+_TABLE: tuple[tuple[_Words, _Words, _Words, _Words, Verdict], ...] = (
+    # ssh, kernel, power, link: of a node whose beats are lost. First row that fits wins.
+    # None fits anything; an unknown word fits only where it is named.
+    (Ssh.BANNER, _ANY, _ANY, _ANY, Verdict.AGENT_DOWN),
+    (Ssh.RESET, _ANY, _ANY, _ANY, Verdict.USERLAND_SICK),
+    (Ssh.REFUSED, _ANY, _ANY, _ANY, Verdict.USERLAND_SICK),
+    (Ssh.SILENT, _ANY, _ANY, _ANY, Verdict.HUNG),
+    (Ssh.NOTHING, Kernel.ANSWERS, _ANY, _ANY, Verdict.HUNG),
+    # Neither power nor link: the switch alone is sure of it.
+    (_MUTE, _QUIET, Power.DISABLED, Link.DOWN, Verdict.OFF_BY_HAND),
+    (_MUTE, _QUIET, Power.OFF, Link.DOWN, Verdict.UNPOWERED),
+    # A link without power from the port: it has power from elsewhere.
+    (Ssh.NOTHING, Kernel.SILENT, WITHOUT_POWER, Link.UP, Verdict.HUNG),
+    (Ssh.NOTHING, Kernel.SILENT, Power.DISABLED, _ANY, Verdict.OFF_BY_HAND),
+    (Ssh.NOTHING, Kernel.SILENT, Power.OFF, _ANY, Verdict.UNPOWERED),
+    (Ssh.NOTHING, Kernel.SILENT, Power.ON, _ANY, Verdict.HUNG),
+    (Ssh.NOTHING, Kernel.SILENT, Power.UNKNOWN, _ANY, Verdict.UNREACHABLE),
 )
 
 
 def judge(signs: Signs) -> Verdict:
-    """Return the verdict of the first row of the table that fits."""
-    seen = (signs.beats, signs.ssh, signs.kernel, signs.power)
+    """Return what a node is."""
+    match signs.beats:
+        case Beats.FRESH:
+            return Verdict.ALIVE
+        case Beats.AWAITED:
+            return Verdict.UNKNOWN
+        case Beats.LOST:
+            pass
+    if signs.looping and signs.ssh is not Ssh.BANNER:
+        return Verdict.BOOT_LOOP
+    verdict = _of_the_silent(signs)
+    if verdict is Verdict.UNPOWERED and not signs.delivered:
+        return Verdict.UNDETECTED
+    return verdict
+
+
+def _of_the_silent(signs: Signs) -> Verdict:
+    seen = (signs.ssh, signs.kernel, signs.power, signs.link)
     for *pattern, verdict in _TABLE:
-        if all(want is None or want == have for want, have in zip(pattern, seen, strict=True)):
+        if all(_fits(want, have) for want, have in zip(pattern, seen, strict=True)):
             return verdict
     return Verdict.UNKNOWN
 
 
+def _fits(want: _Words, have: StrEnum) -> bool:
+    return want is None or (have in want if isinstance(want, frozenset) else have is want)
+
+
+_SAME_LOOK_S = 1.0  # a switch that is asked for power and link answers both within this time
 _MISSES = 2  # this many looks in a row without an answer say that there is none
 _SAME_TO_US: Mapping[str, str] = {Ssh.REFUSED: Ssh.RESET, Ssh.NOTHING: Ssh.SILENT}
 """Words of one meaning: a hung node on a lossy path alternates between silent and nothing."""
 _WORDS: Mapping[str, type[StrEnum]] = {
     "ssh_banner": Ssh,
     "port": Power,
+    "link": Link,
+    "address": Address,
+    "fence_path": FencePath,
+    "clients": Clients,
     "switch_unreachable": Truth,
 }
 
@@ -152,6 +211,11 @@ class Vitals:
     disconnected_at: float | None = None
     gaps: deque[float] = field(default_factory=lambda: deque(maxlen=30))
     probes: dict[str, Evidence] = field(default_factory=dict)
+    port: History = field(default_factory=new_history)
+    delivered: bool = False
+    """Its port was seen giving power at some time since we watch."""
+    fence_ok_at: float | None = None
+    """Of the switch: when all that a power act needs was last found good."""
 
     def beat(self, now: float, boot_id: str, uptime_s: float, interval_s: float) -> None:
         """Take note of a heartbeat."""
@@ -169,6 +233,10 @@ class Vitals:
         known = self.probes.get(kind)
         if known is not None and at < known.at:
             return  # overtaken on its way by a later look
+        if outcome == FencePath.SURE:
+            self.fence_ok_at = at
+        if kind == "port":
+            self._port_seen(Power(outcome), at, value)
         streak = 1
         if known is not None and _meaning(known.outcome) == _meaning(outcome):
             streak += known.streak
@@ -179,6 +247,14 @@ class Vitals:
             streak = known.missed
         self.probes[kind] = Evidence(outcome, at, streak, 0, detail, value)
 
+    def _port_seen(self, power: Power, at: float, watts: float | None) -> None:
+        """Remember a look at the port; what it said of the link was told just before."""
+        link = self.probes.get("link")
+        same_look = link is not None and at - link.at <= _SAME_LOOK_S
+        word = Link(link.outcome) if link and same_look else Link.UNKNOWN
+        self.delivered = self.delivered or power is Power.ON
+        note(self.port, Sample(at, power, word, watts))
+
     def forgive(self, nap: float) -> None:
         """We slept: nobody is to blame for what we didn't hear meanwhile."""
         if self.last_beat is not None:
@@ -187,6 +263,15 @@ class Vitals:
 
 def _meaning(outcome: str) -> str:
     return _SAME_TO_US.get(outcome, outcome)
+
+
+def is_late(vitals: Vitals, now: float, policy: Policy) -> bool:
+    """Tell whether a node fell silent lately: its connection was closed, or a beat is overdue."""
+    if vitals.last_beat is None:
+        return False
+    silence = now - vitals.last_beat
+    overdue = silence > policy.watch_after_beats * vitals.interval_s
+    return silence <= policy.watch_s and (overdue or vitals.disconnected_at is not None)
 
 
 def patience(vitals: Vitals, policy: Policy) -> float:
@@ -221,13 +306,27 @@ def read_signs(vitals: Vitals, now: float, started_at: float, policy: Policy) ->
         return seen_since(vitals, kind, max(now - ttl, silent_since or float("-inf")))
 
     ssh, tcp, icmp = (word(kind, policy.evidence_ttl_s) for kind in ("ssh_banner", "tcp", "icmp"))
-    port, words = word("port", policy.port_ttl_s), {ssh, tcp, icmp}
+    port, link, words = (
+        word("port", policy.port_ttl_s),
+        word("link", policy.port_ttl_s),
+        {tcp, icmp},
+    )
     return Signs(
         beats,
         Ssh(ssh) if ssh else Ssh.UNKNOWN,
-        _kernel(words - {None}),
+        _kernel((words | {ssh}) - {None}),
         Power(port) if port else Power.UNKNOWN,
+        Link(link) if link else Link.UNKNOWN,
+        beats is Beats.LOST and _is_looping(vitals, now, silent_since),
+        vitals.delivered or vitals.last_beat is not None,
     )
+
+
+def _is_looping(vitals: Vitals, now: float, silent_since: float | None) -> bool:
+    if len(vitals.port) <= LOOP_BEGINNINGS:  # too little has happened, and most ask often
+        return False
+    since = max(now - LOOP_WINDOW_S, silent_since or float("-inf"))
+    return summary(vitals.port, since, now).is_looping
 
 
 def _beats(vitals: Vitals, now: float, started_at: float, policy: Policy) -> Beats:
@@ -235,9 +334,22 @@ def _beats(vitals: Vitals, now: float, started_at: float, policy: Policy) -> Bea
         early = now - started_at <= policy.first_beat_s + patience(vitals, policy)
         return Beats.AWAITED if early else Beats.LOST
     silence, interval = now - vitals.last_beat, vitals.interval_s
+    if _lost_its_power(vitals, now, policy):
+        return Beats.LOST
     if silence <= policy.min_patience_beats * interval:  # no need to ask how patient we are
         return Beats.FRESH
     return Beats.FRESH if silence <= patience(vitals, policy) else Beats.LOST
+
+
+def _lost_its_power(vitals: Vitals, now: float, policy: Policy) -> bool:
+    """Tell whether its port was seen without power and link since a beat is missing."""
+    port, link = vitals.probes.get("port"), vitals.probes.get("link")
+    if vitals.last_beat is None or port is None or link is None:
+        return False
+    if port.outcome not in WITHOUT_POWER or link.outcome != Link.DOWN:
+        return False
+    since = max(vitals.last_beat + vitals.interval_s, now - policy.port_ttl_s)
+    return min(port.at, link.at) >= since
 
 
 def _kernel(words: set[str | None]) -> Kernel:

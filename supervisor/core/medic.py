@@ -11,6 +11,7 @@ from typing import assert_never
 from common.observations import Truth
 from common.topology import Cluster
 from supervisor.core import left_off
+from supervisor.core.clients import Witnesses
 from supervisor.core.conditions import SWITCH, Change, Ward, phrase, take_reports
 from supervisor.core.diagnosis import SILENT, Explanation, explain
 from supervisor.core.effects import (
@@ -39,6 +40,7 @@ from supervisor.core.events import (
     Result,
     Tick,
 )
+from supervisor.core.liveness import is_late
 from supervisor.core.orders import ACTUATOR_GRACE_S
 from supervisor.core.picture import draw
 from supervisor.core.planner import Planner
@@ -49,6 +51,7 @@ from supervisor.core.runbooks import Runbook
 from supervisor.core.situation import Situation
 from supervisor.core.status import Status
 from supervisor.core.tally import Tally
+from supervisor.core.ways import choose_way
 
 __all__ = ["Medic", "Restored"]
 
@@ -79,6 +82,7 @@ class Medic:
         self._started_at = self._last_now = now
         self._doubt_until, self._doubt = now, ""
         self._ward = Ward(cluster, policy, now)
+        self._witnesses = Witnesses(cluster)
         self._planner = Planner(cluster, runbooks, policy)
         self._manual: dict[str, _ByHand] = {}
         self._off_ends = left_off.Ends()
@@ -108,6 +112,13 @@ class Medic:
         """Draw the picture as of the last event, with ages as of `now`."""
         return draw(self._situation(now), self._planner, self._tally)
 
+    def is_uneasy(self, now: float) -> bool:
+        """Tell whether it is worth looking closely: somebody fell silent lately, or is treated."""
+        if self._manual or any(i.under_treatment for i in self._planner.incidents.values()):
+            return True
+        vitals = (self._ward[name].vitals for name in self._cluster.nodes)
+        return any(is_late(one, now, self._policy) for one in vitals)
+
     def knows_boot(self, node: str) -> str | None:
         """Return the boot id of a node's latest beat."""
         return self._ward[node].vitals.boot_id
@@ -135,10 +146,15 @@ class Medic:
             case Acknowledged(incident_id, author):
                 yield from self._acknowledged(incident_id, author)
             case Tick():
-                yield from self._expire(now)
-                yield from self._conclude(now, None)
+                yield from self._tick(now)
             case _:
                 assert_never(event)
+
+    def _tick(self, now: float) -> Iterator[Effect]:
+        yield from self._expire(now)
+        for observation in self._witnesses.heard(self._ward):
+            self._ward.observe(observation, now)
+        yield from self._conclude(now, None)
 
     def _beat(self, beat: Beat, now: float) -> bool:
         """Take in a heartbeat; tell whether it says anything new."""
@@ -152,6 +168,8 @@ class Medic:
         """Conditions, diagnosis, plan: the way every piece of news takes."""
         for change in self._ward.refresh(now, nodes):
             if note := _change_note(change):
+                yield note
+            if note := _alarm(change):
                 yield note
         self._explanations = explain(self._cluster, self._ward, self._planner.breaking())
         for node, explanation in self._explanations.items():
@@ -256,6 +274,7 @@ class Medic:
             requested_by=f"{asked.author} ({asked.reason})",
             allow_protected=asked.allow_protected,
             skip=asked.skip,
+            via=choose_way(treatment.ways, self._ward[node.name], attempts=0),
         )
         if treatment is Treatment.POWER_OFF:
             yield from self._override_set(left_off.begun(asked))
@@ -291,6 +310,20 @@ class Medic:
                 yield Save(Kept.INCIDENT, incident.id, incident.record())
                 text = f"{incident_id} acknowledged by {author}"
                 yield Note(NoteKind.OVERRIDE, text, incident.node, incident_id)
+
+
+def _alarm(change: Change) -> Note | None:
+    """Call a person when power acts can't be relied upon, before any is needed; say when over."""
+    condition = change.condition
+    if change.node != SWITCH or condition.kind != "fence_path_broken":
+        return None
+    if condition.status is Truth.TRUE:
+        text = f"power can't be relied upon: a person is needed: {condition.reason}"
+        return Note(NoteKind.ESCALATED, text, None, None, {"condition": condition.kind})
+    if condition.status is Truth.FALSE and change.before is Truth.TRUE:
+        text = f"power can be relied upon again: {condition.reason}"
+        return Note(NoteKind.RECOVERED, text, None, None, {"condition": condition.kind})
+    return None
 
 
 def _change_note(change: Change) -> Note | None:

@@ -14,6 +14,7 @@ from supervisor.core.runbooks import Runbook, Step
 from supervisor.core.situation import Situation
 from supervisor.core.status import IncidentState
 from supervisor.core.story import given_up, note, said, saved
+from supervisor.core.ways import BY, choose_way
 
 ACTUATOR_GRACE_S = 30.0  # past its own deadline, an actuator that says nothing is given up
 
@@ -56,7 +57,8 @@ class Orders:
     ) -> Iterator[Effect]:
         """Perform a rung, unless a rail holds it back."""
         step = runbook.steps[number]
-        found = refusals(Proposal(node, step.treatment, incident, runbook), given)
+        want = Proposal(node, step.treatment, incident, runbook, ways=step.ways)
+        found = refusals(want, given)
         yield from self._held(incident, found, step, given.now)
         if spent := next((r for r in found if r.rail in ENDS_IN_ESCALATION), None):
             yield from given_up(incident, given, spent.text)
@@ -82,11 +84,13 @@ class Orders:
     def _perform(
         self, incident: Incident, node: Node, runbook: Runbook, step: Step, given: Situation
     ) -> Iterator[Effect]:
+        patient = given.ward[node.name]
+        way = choose_way(step.ways, patient, incident.attempt) or step.ways[0]
         incident.attempt, incident.actions = incident.attempt + 1, incident.actions + 1
         incident.action_id = f"{incident.id}.{incident.actions}"
         incident.action_at, incident.retry_at = given.now, None
         incident.action_overdue_at = given.now + step.deadline_s + ACTUATOR_GRACE_S
-        incident.boot_before = given.ward[node.name].vitals.boot_id
+        incident.boot_before = patient.vitals.boot_id
         incident.enter(IncidentState.TREATING, given.now)
         action = Action(
             incident.action_id,
@@ -96,9 +100,12 @@ class Orders:
             dict(step.arguments),
             incident.id,
             runbook.name,
+            via=way,
         )
         yield saved(incident)
-        yield from self.order(action, given.now, f"{said(step)} {incident.attempt}/{step.times}")
+        by = f" {BY[way]}" if len(step.ways) > 1 else ""
+        text = f"{said(step)}{by} {incident.attempt}/{step.times}"
+        yield from self.order(action, given.now, text)
 
     def order(self, action: Action, now: float, said: str) -> Iterator[Effect]:
         """Remember an action for budgets and cool-downs, durably, then have it performed."""
@@ -108,7 +115,11 @@ class Orders:
             f"{said} of {action.node} ordered by {action.requested_by}",
             action.node,
             action.incident,
-            {"action": action.id, "treatment": str(action.treatment)},
+            {
+                "action": action.id,
+                "treatment": str(action.treatment),
+                "via": str(action.actuator),
+            },
         )
         yield Perform(action)
 
@@ -135,6 +146,8 @@ class Orders:
                 incident.enter(IncidentState.VERIFYING, now)
                 proof = proof_in_words(step)
                 yield note(NoteKind.VERIFYING, f"{incident.node}: waiting for {proof}", incident)
+            case Result.REFUSED if len(step.ways) > 1 and incident.attempt < step.times:
+                incident.enter(IncidentState.OPEN, now, ended.detail)  # somebody else may do it
             case Result.REFUSED if incident.step < len(runbook.steps) - 1:
                 incident.step, incident.attempt = incident.step + 1, 0  # the next rung may do
                 incident.enter(IncidentState.OPEN, now, ended.detail)

@@ -7,12 +7,15 @@ from common.observations import Truth
 from common.topology import Node
 from supervisor.core.conditions import SWITCH, Patient, phrase
 from supervisor.core.incidents import Incident
-from supervisor.core.liveness import Beats, Power, Verdict
+from supervisor.core.liveness import Beats, Verdict
 from supervisor.core.planner import Planner
+from supervisor.core.port_words import evidence
+from supervisor.core.ports import Power
 from supervisor.core.rails import Rail, describe
 from supervisor.core.situation import Situation
 from supervisor.core.status import (
     ConditionStatus,
+    FenceStatus,
     HeldStatus,
     IncidentState,
     IncidentStatus,
@@ -24,6 +27,7 @@ from supervisor.core.status import (
 )
 
 _LATE_BEATS = 2.2  # a beat is late when over two intervals passed since the last
+_NOT = {Truth.TRUE: Truth.FALSE, Truth.FALSE: Truth.TRUE, Truth.UNKNOWN: Truth.UNKNOWN}
 _WORST_FIRST = (
     IncidentState.TREATING,
     IncidentState.VERIFYING,
@@ -64,6 +68,7 @@ def draw(given: Situation, planner: Planner, counts: Counts) -> Status:
         incidents,
         tuple(_overrides(given)),
         _reachable(given.ward[SWITCH]),
+        _fence_path(given),
         dict(counts.actions),
         {str(rail): counts.refusals.get(rail, 0) for rail in Rail},
         dict(counts.incidents),
@@ -112,6 +117,8 @@ def _node(node: Node, given: Situation, planner: Planner) -> NodeStatus:
         incident.id if incident else None,
         str(patient.signs.power),
         port.value if port else None,
+        str(patient.signs.link),
+        tuple(evidence(node.port, patient.vitals, patient.signs, patient.verdict, given.now)),
         None if booted is None else given.now - booted,
         _last_power(node, given),
     )
@@ -199,6 +206,15 @@ def _overrides(given: Situation) -> Iterator[OverrideStatus]:
         yield OverrideStatus(o.id, o.kind, o.scope, o.author, o.reason, remaining)
 
 
+def _fence_path(given: Situation) -> FenceStatus | None:
+    switch = given.ward[SWITCH]
+    if (checked := switch.vitals.probes.get("fence_path")) is None:
+        return None
+    ok = _NOT[switch.status("fence_path_broken")]
+    good_at = switch.vitals.fence_ok_at
+    good = None if good_at is None else given.now - good_at
+    return FenceStatus(ok, checked.detail, given.now - checked.at, good)
+
+
 def _reachable(switch: Patient) -> Truth:
-    inverse = {Truth.TRUE: Truth.FALSE, Truth.FALSE: Truth.TRUE, Truth.UNKNOWN: Truth.UNKNOWN}
-    return inverse[switch.status("switch_unreachable")]
+    return _NOT[switch.status("switch_unreachable")]

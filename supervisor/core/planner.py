@@ -38,7 +38,16 @@ from supervisor.core.rails import describe
 from supervisor.core.runbooks import Runbook, choose
 from supervisor.core.situation import Situation
 from supervisor.core.status import IncidentState
-from supervisor.core.story import given_up, listed, note, person_called, recovered, saved
+from supervisor.core.story import (
+    given_up,
+    listed,
+    note,
+    person_called,
+    recovered,
+    saved,
+    skipped,
+)
+from supervisor.core.ways import open_ways
 
 
 class Planner:
@@ -84,6 +93,8 @@ class Planner:
         runbook, kinds = called_for
         if given.held_for(node.name, runbook, kinds) < runbook.confirm_s:
             return
+        if self._is_everywhere(runbook, given):
+            return  # the conditions show; no single node is the patient
         if doubtful_upstream(self._cluster, given.ward, node.name, kinds):
             return  # who could explain it hasn't been heard: there is time
         if given.thaw_left(node.name, kinds) > 0:
@@ -96,6 +107,7 @@ class Planner:
             tuple(sorted(kinds)),
             given.now,
             state_since=given.now,
+            subjects=tuple(sorted(runbook.subjects)),
         )
         self.next_number += 1
         self.incidents[node.name] = incident
@@ -104,6 +116,13 @@ class Planner:
         text = f"{describe(node.name, incident.symptoms)} ({runbook.title})"
         yield note(NoteKind.INCIDENT_OPENED, text, incident, evidence=evidence, foe=runbook.foe)
         yield saved(incident)
+
+    def _is_everywhere(self, runbook: Runbook, given: Situation) -> bool:
+        if runbook.at_most is None:
+            return False
+        patients = ((node, given.ward[node.name]) for node in self._cluster)
+        ill = sum(bool(runbook.trigger(node, one, frozenset())) for node, one in patients)
+        return ill > runbook.at_most
 
     # --- living ----------------------------------------------------------------------------
 
@@ -169,7 +188,7 @@ class Planner:
                 return
             if given.held_for(node.name, runbook, kinds) < runbook.confirm_s:
                 return
-            incident.turn_to(runbook.name, runbook.title)
+            incident.turn_to(runbook.name, runbook.title, runbook.subjects)
             known = set()
         if kinds <= known:
             return
@@ -185,11 +204,15 @@ class Planner:
         if incident.retry_at is not None and given.now < incident.retry_at:
             return
         left = self.orders.rungs_left(incident, runbook)
-        fit = [n for n in left if runbook.steps[n].applies(given.ward[node.name])]
+        patient = given.ward[node.name]
+        fit = [n for n in left if runbook.fits(runbook.steps[n], patient)]
+        reachable = [n for n in fit if open_ways(runbook.steps[n].ways, patient)]
         if not left:
             yield from given_up(incident, given, "every treatment of its ladder was tried")
         elif fit:
-            yield from self.orders.propose(incident, node, runbook, fit[0], given)
+            number = (reachable or fit)[0]
+            yield from skipped(incident, runbook, [n for n in fit if n < number])
+            yield from self.orders.propose(incident, node, runbook, number, given)
 
     def _mind_idleness(self, incident: Incident, given: Situation) -> Iterator[Effect]:
         """Call a person when nothing can be done for long, but go on trying."""

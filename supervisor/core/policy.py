@@ -12,10 +12,19 @@ class Policy:
     """A heartbeat counts as lost only after at least this many intervals of silence..."""
     max_patience_beats: float = 12.0
     """...and surely after this many, however irregular the arrivals were before."""
+    watch_after_beats: float = 1.2
+    """A node whose beat is so late makes us look at the switch more often: a look costs little,
+    and a power cut says nothing else..."""
+    watch_s: float = 300.0
+    """...for so long: what has been silent for longer isn't news."""
     evidence_ttl_s: float = 12.0
     """Older evidence proves nothing: the condition becomes unknown."""
     port_ttl_s: float = 30.0
     """The same for what the switch says of a port: it is asked less often, and answers slowly."""
+    address_ttl_s: float = 1800.0
+    """The same for where the switch saw a node's address: that is read every few minutes..."""
+    fence_ttl_s: float = 30 * 3600.0
+    """...and for the check of the whole way to a power act, which is made once a day."""
     confirmations: int = 2
     """How many probes in a row must agree before they make a condition true."""
     clear_s: float = 3.0

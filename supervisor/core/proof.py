@@ -14,7 +14,9 @@ LINGERING = frozenset({"unit_failed", "clock_skewed", "clock_unsynced", "memory_
 def missing_proof(incident: Incident, step: Step, given: Situation) -> list[str]:
     """Return what is still to be proven."""
     patient, verify = given.ward[incident.node], step.verify
-    missing = [f"not {phrase(k)}" for k in verify.false if patient.status(k) is not Truth.FALSE]
+    subjects = frozenset(incident.subjects)
+    unproven = [k for k in verify.false if patient.truth(k, subjects) is not Truth.FALSE]
+    missing = [f"not {phrase(kind)}" for kind in unproven]
     if verify.new_boot and not _rebooted(incident, given):
         missing.insert(0, "a new boot")
     if verify.dependents and _still_explained(incident, given):

@@ -13,11 +13,12 @@ from common.observations import Truth
 from common.topology import Node
 from supervisor.core.conditions import NEVER, SWITCH, phrase
 from supervisor.core.diagnosis import doubtful_upstream, suspects
-from supervisor.core.effects import Treatment
+from supervisor.core.effects import Actuator, Treatment
 from supervisor.core.incidents import Incident
-from supervisor.core.liveness import Power
+from supervisor.core.ports import Power
 from supervisor.core.runbooks import Runbook
 from supervisor.core.situation import Situation
+from supervisor.core.ways import open_ways, why_closed
 
 _MUST_BOOT = frozenset({"heartbeat_lost"})
 """What a node will show that is taken down while its provider can't let it boot."""
@@ -33,6 +34,8 @@ class Rail(StrEnum):
     EXPLAINED = "explained"
     UPSTREAM_IN_DOUBT = "upstream_in_doubt"
     SWITCH_IN_DOUBT = "switch_in_doubt"
+    PORT_MISMATCH = "port_mismatch"
+    NO_WAY = "no_way"
     STORM = "storm"
     MAX_UNAVAILABLE = "max_unavailable"
     BUSY = "busy"
@@ -52,6 +55,8 @@ class Proposal:
     incident: Incident | None = None
     runbook: Runbook | None = None
     allow_protected: bool = False
+    ways: tuple[Actuator, ...] = ()
+    """By whom it may be done; empty: whoever can."""
     skip: frozenset[str] = frozenset()
 
     @property
@@ -130,6 +135,20 @@ def switch_in_doubt(want: Proposal, given: Situation) -> str | None:
     if given.ward[want.node.name].signs.power is Power.UNKNOWN:
         return f"the switch hasn't told of port {want.node.port} lately"
     return None
+
+
+def port_mismatch(want: Proposal, given: Situation) -> str | None:
+    """Don't cut a port behind which another machine hangs: the inventory is out of date."""
+    found = given.ward[want.node.name].conditions.get("port_mismatch")
+    if not want.treatment.cuts_power or found is None or found.status is not Truth.TRUE:
+        return None
+    return f"{found.reason}: correct the inventory, or the cable, first"
+
+
+def no_way(want: Proposal, given: Situation) -> str | None:
+    """Nobody is ordered whose door is shut: it would only cost the deadline."""
+    ways = want.ways or want.treatment.ways
+    return None if open_ways(ways, given.ward[want.node.name]) else why_closed(ways)
 
 
 def storm(want: Proposal, given: Situation) -> str | None:
@@ -239,6 +258,8 @@ RULES: Mapping[Rail, Rule] = {
     Rail.EXPLAINED: explained,
     Rail.UPSTREAM_IN_DOUBT: upstream_in_doubt,
     Rail.SWITCH_IN_DOUBT: switch_in_doubt,
+    Rail.PORT_MISMATCH: port_mismatch,
+    Rail.NO_WAY: no_way,
     Rail.STORM: storm,
     Rail.MAX_UNAVAILABLE: max_unavailable,
     Rail.BUSY: busy,
@@ -248,7 +269,9 @@ RULES: Mapping[Rail, Rule] = {
     Rail.BUDGET: budget,
     Rail.CLUSTER_BUDGET: cluster_budget,
 }
-BINDS_PEOPLE = frozenset({Rail.PROTECTED, Rail.BUSY, Rail.COOL_DOWN, Rail.STARTS})
+BINDS_PEOPLE = frozenset(
+    {Rail.PROTECTED, Rail.PORT_MISMATCH, Rail.BUSY, Rail.COOL_DOWN, Rail.STARTS}
+)
 NEVER_SKIPPED = frozenset({Rail.PROTECTED, Rail.BUSY})  # `protected` has its own, louder, word
 ENDS_IN_ESCALATION = frozenset({Rail.BUDGET, Rail.PROTECTED})
 

@@ -7,9 +7,10 @@ asked of them.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from common.observations import Truth
 from common.topology import Node, Role
 from supervisor.core.conditions import Patient
-from supervisor.core.effects import Treatment
+from supervisor.core.effects import Actuator, Treatment
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,13 @@ class Step:
     """Skipped unless all of these are true."""
     unless: tuple[str, ...] = ()
     """Skipped if any of these is true."""
+    via: tuple[Actuator, ...] = ()
+    """By whom, the first whose door is open; empty: whoever can give the treatment."""
 
-    def applies(self, patient: Patient) -> bool:
-        """Tell whether this rung makes sense for what is true of the node now."""
-        true = patient.true_kinds
-        return set(self.only_if) <= true and not true & set(self.unless)
+    @property
+    def ways(self) -> tuple[Actuator, ...]:
+        """Return by whom it may be given, the best first."""
+        return self.via or self.treatment.ways
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,10 @@ class Runbook:
     steps: tuple[Step, ...]
     all_of: tuple[str, ...] = ()
     none_of: tuple[str, ...] = ()
+    subjects: frozenset[str] = frozenset()
+    """Only these units (or mounts) count, where a condition names any; empty: all do."""
+    at_most: int | None = None
+    """Not called for when more nodes than this show it at once: then its cause is elsewhere."""
     roles: tuple[Role, ...] = tuple(Role)
     confirm_s: float = 5.0
     """How long the symptoms must hold before an incident is opened."""
@@ -71,12 +78,28 @@ class Runbook:
 
     def trigger(self, node: Node, patient: Patient, explained: frozenset[str]) -> frozenset[str]:
         """Return the node's own true conditions that call for this runbook, or nothing."""
-        own = patient.true_kinds - explained
+        true = patient.true_kinds
+        own = {
+            kind for kind in true - explained if patient.truth(kind, self.subjects) is Truth.TRUE
+        }
         if node.role not in self.roles or not own & set(self.any_of):
             return frozenset()
-        if not set(self.all_of) <= own or patient.true_kinds & set(self.none_of):
+        if not set(self.all_of) <= own or true & set(self.none_of):
             return frozenset()
-        return own & (set(self.any_of) | set(self.all_of))
+        return frozenset(own & (set(self.any_of) | set(self.all_of)))
+
+    def fits(self, step: Step, patient: Patient) -> bool:
+        """Tell whether a rung makes sense for what is true of the node now.
+
+        Restarting a unit that is among `subjects` does only while that one has failed.
+        """
+        true = patient.true_kinds
+        if not set(step.only_if) <= true or true & set(step.unless):
+            return False
+        unit = step.arguments.get("unit", "")
+        if unit not in self.subjects:
+            return True
+        return any(unit in patient.conditions[kind].subjects for kind in true & set(self.any_of))
 
 
 def choose(

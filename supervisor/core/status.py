@@ -72,6 +72,9 @@ class NodeStatus:
     incident: str | None = None
     port_power: str = "unknown"
     watts: float | None = None
+    link: str = "unknown"
+    evidence: tuple[str, ...] = ()
+    """What each sense says of it, in sentences; the last is the switch's."""
     boot_age_s: float | None = None  # since this boot's first beat
     last_power: PowerAct | None = None
 
@@ -116,6 +119,17 @@ class OverrideStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class FenceStatus:
+    """The last check of everything that a power act needs: login, ports, journal, credentials."""
+
+    ok: Truth
+    detail: str
+    age_s: float
+    ok_age_s: float | None = None
+    """How long ago it was last found good; None if it never was."""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """Everything."""
 
@@ -127,6 +141,8 @@ class Status:
     incidents: tuple[IncidentStatus, ...]  # open ones, oldest first
     overrides: tuple[OverrideStatus, ...]
     switch_reachable: Truth = Truth.UNKNOWN
+    fence_path: FenceStatus | None = None
+    """None before the first check."""
     actions: Mapping[tuple[str, str], int] = field(default_factory=dict)  # (treatment, result)
     refusals: Mapping[str, int] = field(default_factory=dict)  # rail -> times
     incidents_total: Mapping[str, int] = field(default_factory=dict)  # state reached -> times

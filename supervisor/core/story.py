@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator
 from supervisor.core.conditions import phrase
 from supervisor.core.effects import Effect, Kept, Note, NoteKind, Save
 from supervisor.core.incidents import Incident
-from supervisor.core.rails import describe
-from supervisor.core.runbooks import Step
+from supervisor.core.rails import Rail, describe
+from supervisor.core.runbooks import Runbook, Step
 from supervisor.core.situation import Situation
 from supervisor.core.status import IncidentState
+from supervisor.core.ways import why_closed
 
 _SHOWN = 6  # names that fit a line
 
@@ -37,6 +38,16 @@ def person_called(incident: Incident, now: float, why: str) -> Iterator[Effect]:
         text = f"{describe(incident.node, incident.symptoms)}: a person is needed: {why}"
         yield note(NoteKind.ESCALATED, text, incident)
     yield saved(incident)
+
+
+def skipped(incident: Incident, runbook: Runbook, numbers: Iterable[int]) -> Iterator[Effect]:
+    """Say, once for each, which rungs are passed over because nobody can carry them out."""
+    for number in sorted(set(numbers) - set(incident.skipped)):
+        incident.skipped = (*incident.skipped, number)
+        step = runbook.steps[number]
+        text = f"{said(step)} of {incident.node} passed over: {why_closed(step.ways)}"
+        yield note(NoteKind.REFUSED, text, incident, rail=str(Rail.NO_WAY))
+        yield saved(incident)
 
 
 def note(kind: NoteKind, text: str, incident: Incident, **data: object) -> Note:

@@ -26,7 +26,9 @@ class Tally:
                     self.actions[data["treatment"], data["result"]] += 1
                 case NoteKind.REFUSED:
                     self.refusals[data["rail"]] += 1
-                case NoteKind.INCIDENT_OPENED | NoteKind.RECOVERED | NoteKind.ESCALATED:
+                case NoteKind.INCIDENT_OPENED | NoteKind.RECOVERED | NoteKind.ESCALATED if (
+                    effect.incident
+                ):
                     self.incidents[effect.kind.removeprefix("incident_")] += 1
                 case _:
                     pass

@@ -34,7 +34,7 @@ class Hands:
 
     async def perform(self, action: Action) -> tuple[Result, str]:
         """Carry out one action; ends by its deadline or soon after."""
-        match action.treatment.actuator:
+        match action.actuator:
             case Actuator.AGENT:
                 return await self._agents.perform(action)
             case Actuator.SSH:

@@ -28,11 +28,13 @@ from supervisor.core.medic import Medic
 from supervisor.core.policy import Policy
 from supervisor.daemon.acting import Hands
 from supervisor.daemon.engine import Engine
+from supervisor.daemon.fence_path import FencePathCheck
 from supervisor.daemon.memory import Memory, StoredHistory
 from supervisor.daemon.plan import Plan, load_plan
 from supervisor.daemon.term import Term
 from supervisor.daemon.witnesses import Witnesses
 from supervisor.journal.journal import Journal
+from supervisor.senses.addresses import AddressSense
 from supervisor.senses.reach import ReachSense
 from supervisor.senses.ssh_banner import SshBannerSense
 from supervisor.senses.switch import SwitchSense
@@ -67,6 +69,14 @@ class Supervisor:
         policy = replace(policy_of(settings), port_ttl_s=self._pace.port_ttl_s)
         medic = Medic(self._cluster, plan.runbooks, policy, now, memory.restore(now))
         self._engine = Engine(medic, memory, hands.perform, self._feed.publish)
+        self._switch = SwitchSense(
+            self._power.look,
+            self._pace.every_s,
+            self._pace.look_s,
+            settings.senses.switch_urgent_every_s,
+            self._pace.tells_delivery,
+        )
+        self._fence_path = _fence_path(settings, self._power, self._journal, self._cluster)
         self._server = self._make_server(plan, memory)
 
     async def run(self) -> None:
@@ -74,9 +84,9 @@ class Supervisor:
         nodes, senses = list(self._cluster), self._settings.senses
         bind_to = self._settings.supervisor.bind
         ssh = SshBannerSense(senses.ssh_every_s, senses.timeout_s, bind_to)
+        patience = self._settings.switch.command_timeout_s
+        addresses = AddressSense(self._power.macs, senses.addresses_every_s, patience)
         reach = ReachSense(senses.reach_every_s, senses.timeout_s, bind_to, senses.icmp)
-        pace = self._pace
-        switch = SwitchSense(self._power.status, pace.every_s, pace.look_s, pace.tells_delivery)
         self._say_started()
         try:
             await run_until_one_ends(
@@ -87,7 +97,9 @@ class Supervisor:
                     "power": self._power.run(self._power_story),
                     "sense ssh": ssh.run(nodes, self._tell),
                     "sense reach": reach.run(nodes, self._tell),
-                    "sense switch": switch.run(nodes, self._tell),
+                    "sense addresses": addresses.run(nodes, self._tell),
+                    "fence path": self._fence_path.run(self._tell),
+                    "sense switch": self._switch.run(nodes, self._tell),
                 }
             )
         finally:
@@ -112,6 +124,8 @@ class Supervisor:
 
     def _alive(self) -> None:
         """Called at each turn of the loop: the watchdog is fed only while it really turns."""
+        if self._engine.is_uneasy():
+            self._switch.hurry()
         if not self._ready and self._server.started:
             self._ready = True
             sd_notify.notify("READY=1")
@@ -169,6 +183,15 @@ def policy_of(settings: Settings) -> Policy:
         stagger_s=settings.switch.stagger_s,
         max_booting=settings.switch.max_booting,
     )
+
+
+def _fence_path(
+    settings: Settings, power: PowerService, journal: Journal, cluster: Cluster
+) -> FencePathCheck:
+    held = settings.credentials
+    files = (held.switch_key, held.switch_known_hosts, held.nodes_key, held.nodes_known_hosts)
+    deadline = settings.switch.command_timeout_s
+    return FencePathCheck(power, journal.state, files, list(cluster), deadline)
 
 
 def starts_of(settings: Settings) -> Limits:

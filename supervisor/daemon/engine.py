@@ -85,6 +85,10 @@ class Engine:
             self._give_up(effects, "the journal doesn't keep up")
             _answer(written, QueueFullError("the journal doesn't keep up"))
 
+    def is_uneasy(self) -> bool:
+        """Tell whether it is worth looking closely right now."""
+        return self._medic.is_uneasy(clock.boottime())
+
     def status(self) -> Status:
         """Return the core's picture of this instant."""
         return self._medic.status(clock.boottime())

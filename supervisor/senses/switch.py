@@ -1,13 +1,18 @@
 """What the switch says of each node's port: the out-of-band witness.
 
-One question to the switch tells of every port. If it can't be asked, that is an observation
-about the switch, and none about any port: what was known of them goes stale by itself.
+One look tells of every port. If the switch can't be asked, that is an observation about the
+switch, and none about any port: what was known of them goes stale by itself. The look goes over
+the connection that orders use, and gives way to them.
+
+It looks seldom while all is well, and often while somebody is uneasy: power that was cut shows
+nowhere else, and a beat that is late is enough to begin to doubt.
 """
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import structlog
@@ -16,7 +21,7 @@ from common import clock
 from common.observations import Observation, Sense, Truth
 from common.topology import Node
 from supervisor.core.events import Observed
-from supervisor.core.liveness import Power
+from supervisor.core.ports import Link, Power
 
 SWITCH = "switch"
 _JITTER = 0.1
@@ -39,46 +44,70 @@ class PortReport(Protocol):
         """How much."""
 
     @property
+    def link(self) -> bool | None:
+        """Whether its Ethernet link is up; None if the switch doesn't say."""
+
+    @property
+    def pd_class(self) -> str | None:
+        """The class that the device asked power for."""
+
+    @property
     def observed_at(self) -> float:
         """When."""
 
 
-Ports = Callable[[], Awaitable[Mapping[int, PortReport]]]
+Ports = Callable[[], Awaitable[Mapping[int, PortReport] | None]]
 
 
 @dataclass(slots=True)
 class SwitchSense:
-    """Asks the switch every `every_s` seconds, waiting at most `timeout_s` for its answer.
+    """Looks at the switch every `every_s` seconds, waiting at most `timeout_s` for its answer.
 
-    Where the driver can't tell whether power flows (`tells_delivery`), a port that is set on counts
-    as on: it is all that will ever be known, and must not keep a dead node in doubt for ever.
+    `ports` returns None when the look gave way to an order: then nothing is said.
+    Between two calls of `hurry` it looks every `urgent_every_s` seconds instead.
     """
 
-    status: Ports
+    ports: Ports
     every_s: float
     timeout_s: float
+    urgent_every_s: float = 1.0
     tells_delivery: bool = True
     _reachable: bool = True
+    _urgent: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def hurry(self) -> None:
+        """Look soon: somebody is uneasy now."""
+        self._urgent.set()
 
     async def run(self, nodes: Sequence[Node], emit: Callable[[Observed], None]) -> None:
         """Look for ever."""
+        loop = asyncio.get_running_loop()
         while True:
-            emit(Observed(await self.look(nodes)))
+            began = loop.time()
+            if seen := await self.look(nodes):
+                emit(Observed(seen))
+            self._urgent.clear()
             spread = _JITTER * (2 * random.random() - 1)  # noqa: S311 - jitter, no secret
-            await asyncio.sleep(self.every_s * (1 + spread))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(began + self.every_s * (1 + spread)):
+                    await self._urgent.wait()
+            await asyncio.sleep(began + self.urgent_every_s - loop.time())
 
     async def look(self, nodes: Sequence[Node]) -> tuple[Observation, ...]:
         """Look once."""
         try:
             async with asyncio.timeout(self.timeout_s):
-                ports = await self.status()
+                ports = await self.ports()
         except Exception as error:  # noqa: BLE001 - whatever a driver raises, it could not be asked
             detail = str(error) or f"no answer within {self.timeout_s:g} s"
             self._note(reachable=False, detail=detail)
             return (_switch(Truth.TRUE, detail),)
+        if ports is None:
+            return ()
         self._note(reachable=True)
         now = clock.boottime()
-        seen = (_port(node, ports.get(node.port), now, self.tells_delivery) for node in nodes)
+        told = self.tells_delivery
+        seen = (one for node in nodes for one in _seen(node, ports.get(node.port), now, told))
         return (_switch(Truth.FALSE, ""), *seen)
 
     def _note(self, *, reachable: bool, detail: str = "") -> None:
@@ -103,27 +132,24 @@ def power(port: PortReport | None, *, tells_delivery: bool = True) -> Power:
             return Power.UNKNOWN
 
 
-def _port(
+def _seen(
     node: Node,
     port: PortReport | None,
     now: float,
-    tells_delivery: bool,  # noqa: FBT001 -- the sense's own setting
-) -> Observation:
-    word, detail = power(port, tells_delivery=tells_delivery), ""
-    if port is None:
-        detail = "the switch doesn't list this port"
-    elif word is Power.ON and port.delivering is None:
+    tells_delivery: bool,  # noqa: FBT001 - the sense's own setting
+) -> Iterator[Observation]:
+    """Yield what one look tells of a port: the link first, for it belongs to the power's word."""
+    age = max(0.0, now - port.observed_at) if port else 0.0
+    subject = str(node.port)
+    if port is not None and port.link is not None:
+        link = Link.UP if port.link else Link.DOWN
+        yield Observation(Sense.SWITCH, node.name, "link", link, subject, age=age)
+    word = power(port, tells_delivery=tells_delivery)
+    detail = (port.pd_class or "").lower() if port else "the switch doesn't list this port"
+    if port is not None and word is Power.ON and port.delivering is None:
         detail = "set on; this switch can't tell whether power flows"
-    return Observation(
-        Sense.SWITCH,
-        node.name,
-        "port",
-        word,
-        subject=str(node.port),
-        detail=detail,
-        value=port.watts if port else None,
-        age=max(0.0, now - port.observed_at) if port else 0.0,
-    )
+    watts = port.watts if port else None
+    yield Observation(Sense.SWITCH, node.name, "port", word, subject, detail, watts, age)
 
 
 def _switch(unreachable: Truth, detail: str) -> Observation:

@@ -12,7 +12,7 @@ import asyncssh
 import pytest
 
 from common.clock import boottime
-from common.topology import Node
+from common.topology import Node, Role
 from lab.addresses import Addresses, write_inventory
 from lab.appearance import PiState
 from lab.errors import LabError, MisuseError
@@ -24,6 +24,7 @@ from lab.settings import CONFIG
 from lab.ssh_endpoint import SshEndpoint
 from lab.switch.ports import Latencies, Ports
 from lab.tree import Tree, netboot_server
+from supervisor.actuators.ssh_commands import RESTARTS
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
 BOOT_S = 0.2
@@ -251,6 +252,27 @@ async def test_what_is_broken_in_the_trees_is_told_until_it_is_mended(rack: Rack
     await pi.ssh.run("sudo systemctl restart nfs-server.service")
     assert pi.faults == ["no-hosts-line"]
     rack.heal("all")
+    assert pi.faults == []
+
+
+async def test_a_dead_nfs_server_stalls_whom_it_serves_until_it_is_restarted(rack: Rack) -> None:
+    """Its own node stays well; a restart of the unit alone lets the others go on."""
+    rack.suffer("pi_login", "unit-failed", "tftpd-hpa")
+    assert not rack.pis["green1"].stalled
+    rack.suffer("pi_login", "unit-failed", "nfs-server")
+    assert rack.pis["green1"].stalled
+    assert rack.pis["pi_login"].ssh.mode is Mode.SERVING
+    line = RESTARTS[Role.LOGIN]["nfs-server.service"]
+    assert (await rack.pis["pi_login"].ssh.run(line)).status == 0
+    await until(lambda: not rack.pis["green1"].stalled)
+
+
+async def test_a_closed_kernel_image_is_told_and_mended(rack: Rack) -> None:
+    """It is a matter of the image's mode, and a healed or booted Pi has it readable again."""
+    pi = rack.pis["green1"]
+    rack.suffer("green1", "closed-kernel")
+    assert pi.faults == ["closed-kernel"]
+    pi.tree.close_kernel_image(closed=False)
     assert pi.faults == []
 
 

@@ -5,14 +5,24 @@ power cycles that the medic orders really revive what can be revived.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
 from common.inventory import load_cluster
 from common.observations import Observation, Sense, Truth
-from supervisor.core.effects import Action, Effect, Kept, Note, NoteKind, Perform, Save, Treatment
+from supervisor.core.effects import (
+    Action,
+    Actuator,
+    Effect,
+    Kept,
+    Note,
+    NoteKind,
+    Perform,
+    Save,
+    Treatment,
+)
 from supervisor.core.events import ActionEnded, Beat, Event, Observed, Result, Tick
 from supervisor.core.medic import Medic, Restored
 from supervisor.core.policy import Policy
@@ -24,6 +34,11 @@ CLUSTER = load_cluster(CONFIG / "cluster.toml")
 SHIPPED = load_runbooks(CONFIG / "runbooks")
 # Virtual time costs real time: what waits longer than a minute waits a minute here.
 RUNBOOKS = [replace(runbook, hold_s=min(runbook.hold_s, 60.0)) for runbook in SHIPPED]
+CURES = {
+    Treatment.FIX_HOSTS: ("name_unresolvable",),
+    Treatment.SET_TIME_SYNC: ("timezone_wrong", "clock_unsynced"),
+    Treatment.FIX_KERNEL_IMAGE: ("kernel_image_unreadable",),
+}
 NETBOOTED = CLUSTER.dependents("pi_login")
 
 
@@ -38,24 +53,32 @@ class VirtualNode:
     ssh: str = "banner"
     tcp: str = "open"
     power: str = "on"
+    link: str = ""  # empty: the switch doesn't tell
+    watts: float | None = None
     read_only: bool = False
     stalled: bool = False
     """Its root doesn't answer, and its agent, which runs from memory, says so."""
     back_at: float | None = None
     failed_units: tuple[str, ...] = ()
+    mended_units: tuple[str, ...] = ()
+    tells: dict[str, bool] = field(default_factory=dict)
+    """What else its agent reports: condition -> whether it is true."""
 
     def report(self) -> tuple[Observation, ...]:
         outcome = "true" if self.read_only else "false"
         detail = "superblock emergency_ro" if self.read_only else "rw"
         read_only = Observation(Sense.AGENT, self.name, "root_read_only", outcome, "/", detail)
-        units = (
-            Observation(Sense.AGENT, self.name, "unit_failed", "true", unit)
-            for unit in self.failed_units
+        units = dict.fromkeys(self.mended_units, "false")
+        units |= dict.fromkeys(self.failed_units, "true")
+        told = (
+            *(("unit_failed", outcome, unit) for unit, outcome in units.items()),
+            *((kind, str(true).lower(), "") for kind, true in self.tells.items()),
         )
+        others = (Observation(Sense.AGENT, self.name, *one) for one in told)
         said = "/ hasn't answered for 43 s" if self.stalled else "/ answers"
         outcome = "true" if self.stalled else "false"
         stalled = Observation(Sense.AGENT, self.name, "root_stalled", outcome, "", said)
-        return (read_only, stalled, *units)
+        return (read_only, stalled, *others)
 
 
 @dataclass
@@ -79,8 +102,11 @@ class World:
         self.effects: list[tuple[float, Effect]] = []
         self.frozen_until: dict[str, float] = {}
         self.link = True  # the supervisor's own way to everything
-        self.results: dict[Treatment, Result] = {}
+        self.switch = True  # whether the switch answers
+        self.results: dict[Treatment | Actuator, Result] = {}
         self.nodes_without_agent: set[str] = set()
+        self.heals = True  # whether mild treatments work
+        self.nfs_restart_helps = True
         self.answer = True  # whether actuators report back
         self.medic = Medic(CLUSTER, self.runbooks, self.policy, self.now)
         self.probe()
@@ -133,16 +159,28 @@ class World:
 
     def probe(self) -> None:
         """Every probe looks at every node once."""
-        away = Truth.FALSE if self.link else Truth.TRUE
+        away = Truth.FALSE if self.link and self.switch else Truth.TRUE
         self.feed(Observed((Observation(Sense.SWITCH, "switch", "switch_unreachable", away),)))
         for node in self.nodes.values():
             looks = {"ssh_banner": node.ssh, "tcp": node.tcp}
             if not self.link:
                 looks = dict.fromkeys(looks, "nothing")
             seen = [Observation(Sense.PROBE, node.name, kind, what) for kind, what in looks.items()]
-            if self.link:
-                seen.append(Observation(Sense.SWITCH, node.name, "port", node.power))
-            self.feed(Observed(tuple(seen)))
+            self.feed(Observed((*seen, *self._port(node))))
+
+    def look_at_switch(self) -> None:
+        """The switch's sense alone looks, as it does every second while somebody is uneasy."""
+        for node in self.nodes.values():
+            self.feed(Observed(tuple(self._port(node))))
+
+    def _port(self, node: VirtualNode) -> Iterator[Observation]:
+        if not self.link or not self.switch:
+            return
+        if node.link:
+            yield Observation(Sense.SWITCH, node.name, "link", node.link)
+        yield Observation(
+            Sense.SWITCH, node.name, "port", node.power, detail="class 4", value=node.watts
+        )
 
     def feed(self, event: Event) -> None:
         """Hand an event to the medic and carry out what it wants, as the daemon would."""
@@ -170,9 +208,31 @@ class World:
         installed = node.name not in self.nodes_without_agent
         if action.treatment is Treatment.RESTART_AGENT and node.ssh == "banner" and installed:
             node.beating = True
+        result = self.results.get(
+            action.actuator, self.results.get(action.treatment, self.power_result)
+        )
+        if result is Result.SUCCEEDED and self.heals:
+            self._heal(node, action)
         if self.answer:
-            result = self.results.get(action.treatment, self.power_result)
             self.feed(ActionEnded(action.id, result, "told by the world"))
+
+    def _heal(self, node: VirtualNode, action: Action) -> None:
+        """Do what a mild treatment does when it works."""
+        match action.treatment:
+            case Treatment.RESTART_UNIT:
+                unit = action.arguments["unit"]
+                node.failed_units = tuple(one for one in node.failed_units if one != unit)
+                node.mended_units = (*node.mended_units, unit)
+                if unit == "nfs-server.service" and self.nfs_restart_helps:
+                    self.thaw(*(name for name in NETBOOTED if self.nodes[name].stalled))
+            case Treatment.REMOUNT_RW:
+                node.read_only = False
+            case Treatment.AGENT_REBOOT | Treatment.REBOOT:
+                self.kill(node.name)
+                node.back_at = self.now + self.boot_s
+            case treatment:
+                for kind in CURES.get(treatment, ()):
+                    node.tells[kind] = False
 
     # --- what befalls nodes -------------------------------------------------------------------
 

@@ -64,6 +64,46 @@ def test_a_root_that_stalls_alone_is_waited_for() -> None:
     assert any(c.kind == "root_stalled" for c in status.conditions)
 
 
+@pytest.mark.parametrize(
+    ("helps", "ladder"),
+    [
+        (True, [Treatment.RESTART_UNIT]),
+        (False, [Treatment.RESTART_UNIT] * 2 + [Treatment.REBOOT]),
+    ],
+)
+def test_a_silent_nfs_server_is_told_by_its_clients(
+    helps: bool,  # noqa: FBT001 - a table
+    ladder: list[Treatment],
+) -> None:
+    """Login seems well, its clients stall: one patient, mild means first, and nobody else's."""
+    world = World(tick_s=1.0, runbooks=tuple(SHIPPED))
+    world.run(60)
+    world.nfs_restart_helps = helps
+    world.stall(*NETBOOTED)
+    world.run(100)
+    assert world.actions == [], "a server that restarted keeps them waiting for 90 s"
+    world.run_until(lambda: bool(world.notes(NoteKind.RECOVERED)), at_most=600)
+    assert [(a.node, a.treatment) for a in world.actions] == [("pi_login", t) for t in ladder]
+    assert {n.node for n in world.notes(NoteKind.INCIDENT_OPENED)} == {"pi_login"}
+
+
+def test_a_few_stalled_clients_prove_nothing() -> None:
+    """Half of the witnesses against the other half: the server is left alone."""
+    world = well()
+    world.stall(*NETBOOTED[:8])
+    world.run(1200)
+    assert world.actions == []
+
+
+def test_login_alone_is_no_proof_against_itself() -> None:
+    """Its agent says that its disk stalls, and no client does: a person is called instead."""
+    world = well()
+    world.stall("pi_login")
+    world.run(1200)
+    assert world.actions == []
+    assert [n.node for n in world.notes(NoteKind.ESCALATED)] == ["pi_login"]
+
+
 def test_logins_own_disk() -> None:
     """A minute's stall is a disk that resets itself; what lasts longer is cured by its power."""
     world = World(tick_s=1.0, runbooks=tuple(SHIPPED))

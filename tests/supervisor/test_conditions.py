@@ -128,3 +128,69 @@ def test_one_lost_answer_restarts_no_hold() -> None:
     since = ward[NODE].conditions["ssh_refused"].since
     look(ward, ["nothing", "refused", "nothing", "reset"], start=56.0)
     assert ward[NODE].conditions["ssh_refused"].since == since
+
+
+def seen_at(ward: Ward, port: str, link: str, now: float) -> None:
+    """The switch tells of the node's link and power."""
+    ward.observe(Observation(Sense.SWITCH, NODE, "link", link), now)
+    ward.observe(Observation(Sense.SWITCH, NODE, "port", port), now)
+    ward.refresh(now)
+
+
+@pytest.mark.parametrize(
+    ("port", "link", "status"),
+    [
+        ("off", "down", Truth.TRUE),  # two witnesses at once: no ssh look is awaited
+        ("off", "up", Truth.FALSE),  # its next beat may still be on its way
+        ("on", "down", Truth.FALSE),
+        ("disabled", "down", Truth.FALSE),
+    ],
+)
+def test_without_power_and_link_one_look_is_enough(port: str, link: str, status: Truth) -> None:
+    """A port that gives neither makes its node unpowered at the first look, and nothing less."""
+    ward = Ward(CLUSTER, Policy(), 0.0)
+    ward[NODE].vitals.beat(10.0, "b1", 1.0, 1.0)
+    ward.refresh(10.0)
+    seen_at(ward, port, link, 11.1)
+    assert ward[NODE].status("unpowered") is status
+
+
+def test_the_reason_is_the_switch_s_line() -> None:
+    """What makes a node unpowered is said in words, with its port."""
+    ward = Ward(CLUSTER, Policy(), 0.0)
+    ward[NODE].vitals.beat(10.0, "b1", 1.0, 1.0)
+    seen_at(ward, "off", "down", 11.1)
+    assert ward[NODE].conditions["unpowered"].reason.startswith("port 40: link down, gives no")
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["elsewhere"], Truth.UNKNOWN),
+        (["elsewhere", "elsewhere"], Truth.TRUE),
+        (["elsewhere", "elsewhere", "here"], Truth.FALSE),
+        (["here"], Truth.FALSE),
+        (["elsewhere", "sideways"], Truth.UNKNOWN),
+    ],
+)
+def test_a_node_behind_another_port(words: list[str], status: Truth) -> None:
+    """Two looks make it true, one clears it, and nonsense says nothing."""
+    ward = Ward(CLUSTER, Policy(), 0.0)
+    for number, word in enumerate(words):
+        now = 300.0 * number
+        ward[NODE].vitals.beat(now, "b1", 1.0, 1.0)
+        ward.observe(Observation(Sense.SWITCH, NODE, "address", word, "7", "behind 7"), now)
+        ward.refresh(now)
+    assert ward[NODE].status("port_mismatch") is status
+
+
+def test_truth_of_some_subjects() -> None:
+    """What failed elsewhere on a node is false of the units that one asks about."""
+    ward = Ward(CLUSTER, Policy(), 0.0)
+    ward[NODE].vitals.beat(1.0, "b1", 1.0, 1.0)
+    take_reports(ward[NODE], (Observation(Sense.AGENT, NODE, "unit_failed", "true", "a.service"),))
+    ward.refresh(1.0)
+    asked = [frozenset[str](), frozenset({"a.service"}), frozenset({"b.service"})]
+    truths = [ward[NODE].truth("unit_failed", subjects) for subjects in asked]
+    assert truths == [Truth.TRUE, Truth.TRUE, Truth.FALSE]
+    assert ward[NODE].truth("nfs_stalled", frozenset()) is Truth.UNKNOWN

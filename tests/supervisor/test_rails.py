@@ -8,12 +8,13 @@ import pytest
 from common.observations import Truth
 from supervisor.core.conditions import Condition, Ward
 from supervisor.core.diagnosis import Explanation
-from supervisor.core.effects import Action, Treatment
+from supervisor.core.effects import Action, Actuator, Treatment
 from supervisor.core.events import Override, OverrideKind
 from supervisor.core.incidents import Incident
 from supervisor.core.ledger import Ledger
-from supervisor.core.liveness import Beats, Power, Signs, Verdict
+from supervisor.core.liveness import Beats, Signs, Ssh, Verdict
 from supervisor.core.policy import Policy
+from supervisor.core.ports import Power
 from supervisor.core.rails import (
     BINDS_PEOPLE,
     ENDS_IN_ESCALATION,
@@ -38,6 +39,7 @@ class Scene:
 
     node: str = NODE
     treatment: Treatment = CYCLE
+    ways: tuple[Actuator, ...] = ()
     allow_protected: bool = False
     started_at: float = 0.0
     doubt_until: float = 0.0
@@ -107,7 +109,8 @@ class Scene:
     @property
     def proposal(self) -> Proposal:
         node = CLUSTER.nodes[self.node]
-        return Proposal(node, self.treatment, self.incident, HUNG, self.allow_protected)
+        allowed = self.allow_protected
+        return Proposal(node, self.treatment, self.incident, HUNG, allowed, self.ways)
 
 
 def nothing(_: Scene) -> None:
@@ -127,6 +130,15 @@ def switch(scene: Scene, status: Truth, since: float) -> None:
 
 def port(scene: Scene, power: Power) -> None:
     scene.ward[NODE].signs = replace(scene.ward[NODE].signs, power=power)
+
+
+def moved(scene: Scene, status: Truth) -> None:
+    condition = Condition("port_mismatch", status, NOW - 60, "seen behind port 7")
+    scene.ward[NODE].conditions["port_mismatch"] = condition
+
+
+def door(scene: Scene, ssh: Ssh) -> None:
+    scene.ward[NODE].signs = replace(scene.ward[NODE].signs, ssh=ssh)
 
 
 def did_often(
@@ -199,6 +211,9 @@ REFUSES: list[tuple[Rail, str, Callable[[Scene], object]]] = [
     (Rail.SWITCH_IN_DOUBT, "switch away", lambda s: switch(s, Truth.TRUE, NOW - 900)),
     (Rail.SWITCH_IN_DOUBT, "switch just back", lambda s: switch(s, Truth.FALSE, NOW - 5)),
     (Rail.SWITCH_IN_DOUBT, "port not told", lambda s: port(s, Power.UNKNOWN)),
+    (Rail.PORT_MISMATCH, "seen elsewhere", lambda s: moved(s, Truth.TRUE)),
+    (Rail.NO_WAY, "ssh alone, and no banner", mild),
+    (Rail.NO_WAY, "its agent alone, and silent", put(ways=(Actuator.AGENT,))),
     (Rail.STORM, "7 of 19 sick", put(sick=set(sorted(CLUSTER.nodes)[:7]))),
     (
         Rail.MAX_UNAVAILABLE,
@@ -237,6 +252,15 @@ PASSES: list[tuple[Rail, str, Callable[[Scene], object]]] = [
     (Rail.UPSTREAM_IN_DOUBT, "a mild act", both(mild, lambda s: s.true("pi_login", "hung"))),
     (Rail.SWITCH_IN_DOUBT, "switch long back", lambda s: switch(s, Truth.FALSE, NOW - 15)),
     (Rail.SWITCH_IN_DOUBT, "a mild act", both(mild, lambda s: switch(s, Truth.TRUE, NOW))),
+    (Rail.PORT_MISMATCH, "seen once elsewhere", lambda s: moved(s, Truth.UNKNOWN)),
+    (Rail.PORT_MISMATCH, "a mild act", both(mild, lambda s: moved(s, Truth.TRUE))),
+    (Rail.NO_WAY, "the switch alone", nothing),
+    (Rail.NO_WAY, "ssh gives its banner", both(mild, lambda s: door(s, Ssh.BANNER))),
+    (
+        Rail.NO_WAY,
+        "either will do",
+        both(put(ways=(Actuator.AGENT, Actuator.SSH)), lambda s: door(s, Ssh.BANNER)),
+    ),
     (Rail.STORM, "6 of 19 sick", put(sick=set(sorted(CLUSTER.nodes)[:6]))),
     (
         Rail.STORM,

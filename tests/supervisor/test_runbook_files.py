@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from common.toml_files import ConfigError
-from supervisor.core.effects import Treatment
+from common.units import UNITS_OF_ROLE
+from supervisor.core.effects import Actuator, Treatment
 from supervisor.runbook_files import load_runbook, load_runbooks
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config" / "runbooks"
@@ -37,6 +38,9 @@ MISTAKES = {
     "unknown key": ("times = 2", "tims = 2", 15, "step.1.tims: unknown key"),
     "no step": (GOOD[GOOD.index("[[step]]") :], "", 1, "step: missing"),
     "wrong type": ("times = 2", 'times = "two"', 15, "'two'"),
+    "wrong way": ("times = 2", 'times = 2\nvia = ["ssh"]', 16, "ssh can't give power_cycle"),
+    "unknown way": ("times = 2", 'times = 2\nvia = ["pigeon"]', 16, "'pigeon'"),
+    "nobody at all": ("any =", "at_most = 0\nany =", 6, "at_most"),
     "no trigger": ('any = ["ssh_refused"]', "any = []", 6, "match.any"),
 }
 
@@ -89,6 +93,24 @@ def test_empty_folder(tmp_path: Path) -> None:
         load_runbooks(tmp_path)
     with pytest.raises(ConfigError, match="expected a folder"):
         load_runbooks(tmp_path / "nowhere")
+
+
+def test_ways(tmp_path: Path) -> None:
+    """Who is named carries it out, in that order; nobody named means whoever can."""
+    path = tmp_path / "x.toml"
+    path.write_text(GOOD.replace("[[step]]\n", '[[step]]\nvia = ["ssh"]\n', 1))
+    named, default = load_runbook(path).steps
+    assert (named.ways, default.ways) == ((Actuator.SSH,), (Actuator.POWER,))
+    path.write_text(GOOD)
+    assert load_runbook(path).steps[0].ways == (Actuator.AGENT, Actuator.SSH)
+
+
+def test_units_that_are_restarted_are_known_ones() -> None:
+    """Every unit that a shipped runbook restarts is one that its roles' agents may restart."""
+    for runbook in load_runbooks(SHIPPED):
+        for step in runbook.steps:
+            if unit := step.arguments.get("unit"):
+                assert all(unit in UNITS_OF_ROLE[role] for role in runbook.roles), runbook.name
 
 
 def test_shipped() -> None:

@@ -68,6 +68,8 @@ class PortState:
     pd_class: str | None
     observed_at: float
     raw: str
+    link: bool | None = None
+    """Whether its Ethernet link is up; None when the switch wasn't asked or doesn't say."""
 
 
 class CycleOutcome(StrEnum):

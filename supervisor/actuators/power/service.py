@@ -84,6 +84,17 @@ class PowerService:
         """Return every port. Raises `PowerError`, also while the breaker is open."""
         return await self._switch.status()
 
+    async def look(self) -> Mapping[int, PortState] | None:
+        """Return every port with its link, for the senses; None if it gave way to an order.
+
+        Raises `PowerError`, also while the breaker is open.
+        """
+        return await self._switch.look()
+
+    async def macs(self) -> Mapping[str, int]:
+        """Return the port behind which each address was seen lately. Raises `PowerError`."""
+        return await self._switch.macs()
+
     async def validate(self) -> None:
         """Test the way to the switch; success resets the breaker. Raises `PowerError`."""
         await self._switch.validate()

@@ -17,6 +17,9 @@ class PowerSettings:
     """How long a request may wait for another one on the same switch before it is refused."""
     status_s: float = 30.0
     """Deadline for one look at all ports. Drivers have tighter ones; these are the last resort."""
+    look_s: float = 1.5
+    """How long an order waits for a mere look at the ports that is under way, before it ends it
+    (which costs a new login). A real switch prints its tables in well under a second."""
     command_s: float = 45.0
     """Deadline for one `off` or `on`: connecting, the command, looking for its effect."""
     cycle_margin_s: float = 90.0

@@ -17,7 +17,7 @@ from typing import Literal
 import structlog
 
 from common.clock import boottime
-from supervisor.actuators.power import swctrl_table
+from supervisor.actuators.power import swctrl_links, swctrl_table
 from supervisor.actuators.power.driver import (
     Capability,
     CycleOutcome,
@@ -81,6 +81,10 @@ class SwctrlDriver:
             if found := _MAC_LINE.match(line):
                 seen.setdefault(found[2], set()).add(int(found[1]))
         return {mac: ports.pop() for mac, ports in seen.items() if len(ports) == 1}
+
+    async def links(self) -> dict[int, bool]:
+        """Return whether each port's Ethernet link is up, as far as the switch tells."""
+        return swctrl_links.parse(await self._send("swctrl port show"))
 
     async def off(self, port: int, *, op_id: str) -> None:
         """Switch `port` off, and only it; returns once it was seen off."""

@@ -9,7 +9,8 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from supervisor.actuators.ssh import COMMANDS, SshActuator
+from supervisor.actuators.ssh import SshActuator
+from supervisor.actuators.ssh_commands import COMMANDS
 from supervisor.core.effects import Action, Treatment
 from supervisor.core.events import Result
 from tests.integration.servers import a_server, is_silent

@@ -10,6 +10,7 @@ from supervisor.core.events import OverrideKind
 from supervisor.core.liveness import Verdict
 from supervisor.core.status import (
     ConditionStatus,
+    FenceStatus,
     IncidentState,
     IncidentStatus,
     NodeState,
@@ -109,6 +110,7 @@ async def test_json_schema_1(api: Api) -> None:
     api.world.status = a_status(
         healthy=False,
         switch_reachable=Truth.TRUE,
+        fence_path=FenceStatus(Truth.TRUE, "all good", 60.0, 60.0),
         nodes=(
             a_node_status(
                 "pi_login",
@@ -119,6 +121,8 @@ async def test_json_schema_1(api: Api) -> None:
                 incident="i-7",
                 port_power="on",
                 watts=3.1,
+                link="up",
+                evidence=("port 15: link up, 3.1 W",),
             ),
         ),
         incidents=(INCIDENT,),
@@ -130,6 +134,7 @@ async def test_json_schema_1(api: Api) -> None:
         "verdict": "all 2 nodes are well",
         "up_s": 61.0,
         "doubt": "",
+        "fence_path": {"ok": "true", "detail": "all good", "age_s": 60.0, "ok_age_s": 60.0},
         "switch_reachable": "true",
         "nodes": {
             "pi_login": {
@@ -154,6 +159,8 @@ async def test_json_schema_1(api: Api) -> None:
                 "incident": "i-7",
                 "port_power": "on",
                 "watts": 3.1,
+                "link": "up",
+                "evidence": ["port 15: link up, 3.1 W"],
             }
         },
         "incidents": [
@@ -299,6 +306,26 @@ async def test_metrics_tell_the_snapshot(api: Api) -> None:
     assert 'pimedic_last_heartbeat_timestamp_seconds{node="pi_login"}' in text
     assert 'pimedic_last_heartbeat_timestamp_seconds{node="green1"}' not in text
     assert "pimedic_build_info{version=" in text
+
+
+@pytest.mark.parametrize(
+    ("ok", "ok_age_s", "line", "success"),
+    [
+        (Truth.TRUE, 60.0, "pimedic_fence_path_ok 1.0", True),
+        (Truth.FALSE, None, "pimedic_fence_path_ok 0.0", False),
+        (Truth.UNKNOWN, 90000.0, "", True),
+    ],
+)
+async def test_metrics_tell_of_the_fence_path(
+    *, api: Api, ok: Truth, ok_age_s: float | None, line: str, success: bool
+) -> None:
+    """Good or not at the last check, absent while unknown, and when it was last good."""
+    api.world.status = a_status(fence_path=FenceStatus(ok, "why", 60.0, ok_age_s))
+    _, _, text, _ = await get(api, "/metrics")
+    assert ("pimedic_fence_path_ok" in text) is bool(line)
+    assert not line or line in text.splitlines()
+    assert "\npimedic_fence_path_checked_timestamp_seconds " in text
+    assert ("\npimedic_fence_path_success_timestamp_seconds " in text) is success
 
 
 async def test_openapi_describes_every_route(api: Api) -> None:

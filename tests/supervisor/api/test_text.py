@@ -138,3 +138,13 @@ def test_nothing_moves_the_cursor() -> None:
 def test_spans_read_as_people_say_them(seconds: float, text: str) -> None:
     """Two units at most."""
     assert span(seconds) == text
+
+
+def test_the_switch_s_word_stands_under_a_patient() -> None:
+    """A node that is ill in its own right shows what the switch says of it; others don't."""
+    told = ("heartbeat: lost, the last 50 s ago", "port 36: link up, 4.1 W, class 4: hung")
+    ill = a_node_status("green1", state=NodeState.SICK, verdict=Verdict.HUNG, evidence=told)
+    explained = a_node_status("green2", state=NodeState.EXPLAINED, evidence=told)
+    lines = status_lines(a_status(nodes=(ill, explained)))
+    assert lines.count("  port 36: link up, 4.1 W, class 4: hung") == 1
+    assert lines[-2].strip() == told[-1]

@@ -1,13 +1,15 @@
 """What a port's state means, and what an unreachable switch does."""
 
+import asyncio
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import pytest
 
 from common import clock
 from common.observations import Sense
-from supervisor.core.liveness import Power
+from supervisor.core.ports import Power
 from supervisor.senses.switch import SwitchSense, power
 from tests.supervisor.pictures import a_node
 
@@ -20,6 +22,8 @@ class Port:
     delivering: bool | None
     watts: float | None = None
     observed_at: float = 0.0
+    link: bool | None = None
+    pd_class: str | None = None
 
 
 @pytest.mark.parametrize(
@@ -89,3 +93,53 @@ async def test_an_error_is_an_observation_about_the_switch_alone() -> None:
 
     (seen,) = await SwitchSense(status, 5, 1).look([a_node("green1", 1)])
     assert (seen.node, seen.outcome, seen.detail) == ("switch", "true", "no route to switch")
+
+
+async def test_link_and_class_are_told_with_the_power() -> None:
+    """The link is a word of its own, told before the port's; the class is the port's detail."""
+
+    async def status() -> dict[int, Port]:
+        return {1: Port("auto", True, 3.1, link=True, pd_class="Class 4"), 2: Port("auto", False)}
+
+    nodes = [a_node("green1", 1), a_node("green2", 2)]
+    _, *seen = await SwitchSense(status, 5, 1).look(nodes)
+    words = [(one.node, one.kind, one.outcome, one.detail) for one in seen]
+    assert words == [
+        ("green1", "link", "up", ""),
+        ("green1", "port", "on", "class 4"),
+        ("green2", "port", "off", ""),
+    ]
+
+
+async def test_a_look_that_gave_way_says_nothing() -> None:
+    """An order that comes between is no trouble of the switch's."""
+
+    async def gave_way() -> None:
+        return None
+
+    assert await SwitchSense(gave_way, 5, 1).look([a_node("green1", 1)]) == ()
+
+
+async def test_it_hurries_while_somebody_is_uneasy() -> None:
+    """Called to hurry it looks at the urgent pace, and otherwise keeps to its own."""
+    looks: list[float] = []
+    seen = asyncio.Event()
+
+    async def status() -> dict[int, Port]:
+        looks.append(clock.boottime())
+        seen.set()
+        return {}
+
+    sense = SwitchSense(status, 600, 1, urgent_every_s=0.01)
+    task = asyncio.get_running_loop().create_task(sense.run([], lambda _: None), name="sense")
+    for number in range(1, 4):
+        async with asyncio.timeout(5):
+            await seen.wait()
+        seen.clear()
+        assert len(looks) == number
+        await asyncio.sleep(0)  # the look ends
+        sense.hurry()
+    task.cancel()
+    await asyncio.wait([task])
+    gaps = [after - before for before, after in pairwise(looks)]
+    assert all(gap >= 0.009 for gap in gaps)
