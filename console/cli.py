@@ -1,7 +1,7 @@
 """`pimedic`: finds the commands that are installed, and says what is wrong in one line.
 
 Commands come from the entry-point group `pimedic.commands` and are imported only when used.
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration; `console.power.exits` has more.
 """
 
 import sys
@@ -21,6 +21,8 @@ def build() -> App:
     app = App(name="pimedic", help="The medic of the Pi cluster.", version_flags=[])
     operate.register(app)
     app.command(config.app)
+    app.command("console.power.commands:app", name="power")
+    app.command("console.power.commands:cycle", name="power-cycle", show=False)
     for found in sorted(entry_points(group=COMMANDS), key=lambda entry: entry.name):
         app.command(found.value, name=found.name)
     return app

@@ -6,7 +6,7 @@ import os
 import stat
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,12 +23,20 @@ class ConsoleError(Exception):
         self.code = code
 
 
-class RefusedError(ConsoleError):
-    """The supervisor said no. Exit code 4: not authenticated, 5: a rail, 1: anything else."""
+class LostError(ConsoleError):
+    """The supervisor doesn't answer."""
 
-    def __init__(self, status: int, message: str) -> None:
+
+class RefusedError(ConsoleError):
+    """The supervisor said no. Exit code 4: not authenticated, 5: a rail, 1: anything else.
+
+    `pointers` name what it minds: the rails, or the keys of the request.
+    """
+
+    def __init__(self, status: int, message: str, pointers: Sequence[str] = ()) -> None:
         super().__init__(message, {401: 4, 409: 5}.get(status, 1))
         self.status = status
+        self.pointers = tuple(pointers)
 
 
 class Client:
@@ -39,6 +47,11 @@ class Client:
         if urlsplit(self._url).scheme not in {"http", "https"}:
             raise ConsoleError(f"expected a URL like {DEFAULT_URL}, found {self._url!r}", 2)
         self._token_file = token_file
+
+    @property
+    def url(self) -> str:
+        """Where the supervisor is asked."""
+        return self._url
 
     def text(self, path: str) -> str:
         """GET `path` as text."""
@@ -72,10 +85,10 @@ class Client:
                 answer: bytes = response.read()
                 return answer
         except urllib.error.HTTPError as error:
-            raise RefusedError(error.code, _problem(error)) from None
+            raise RefusedError(error.code, *_problem(error)) from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
-            raise ConsoleError(f"no answer from the supervisor at {self._url}: {reason}") from None
+            raise LostError(f"no answer from the supervisor at {self._url}: {reason}") from None
 
     def _token(self) -> str:
         path = self._token_file or Path(os.environ.get("PIMEDIC_TOKEN_FILE") or _default_token())
@@ -96,14 +109,13 @@ def _default_token() -> Path:
     return Path.home() / ".config" / "pimedic" / "token"
 
 
-def _problem(error: urllib.error.HTTPError) -> str:
-    """Turn a problem+json answer into one sentence."""
+def _problem(error: urllib.error.HTTPError) -> tuple[str, list[str]]:
+    """Turn a problem+json answer into one sentence, and what it points at."""
     try:
         problem = json.loads(error.read())
         said = problem.get("detail") or problem.get("title") or error.reason
-        parts = [
-            f"{e.get('pointer', '')}: {e.get('detail', '')}" for e in problem.get("errors", [])
-        ]
-        return "\n  ".join([str(said), *parts])
-    except (ValueError, AttributeError):
-        return f"HTTP {error.code} {error.reason}"
+        errors = problem.get("errors", [])
+        parts = [f"{e.get('pointer', '')}: {e.get('detail', '')}" for e in errors]
+        return "\n  ".join([str(said), *parts]), [str(e.get("pointer", "")) for e in errors]
+    except (ValueError, AttributeError, OSError, http.client.HTTPException):
+        return f"HTTP {error.code} {error.reason}", []

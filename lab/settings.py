@@ -29,6 +29,8 @@ class LabSettings:
     """From power to a running system; a real Pi takes about a minute."""
     off_s: float = 3.0
     """How long the supervisor keeps a port off."""
+    stagger_s: float = 1.0
+    max_booting: int = 4
     agent_interval_s: float = 1.0
     parallel_starts: int = 4
     """Agents that may start at once: importing one keeps a core busy for half a second."""
@@ -66,6 +68,8 @@ off_s = {off_s}
 command_timeout_s = 10.0
 verify_timeout_s = 30.0
 poll_s = 0.25
+stagger_s = {stagger_s}
+max_booting = {max_booting}
 
 [rails]
 warm_up_s = 3.0
@@ -97,4 +101,6 @@ def pimedic_toml(settings: LabSettings, backup_ip: str) -> str:
         bind=backup_ip,
         interval_s=settings.agent_interval_s,
         off_s=settings.off_s,
+        stagger_s=settings.stagger_s,
+        max_booting=settings.max_booting,
     )

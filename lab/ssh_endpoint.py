@@ -1,5 +1,6 @@
 """A virtual Pi's sshd: a real ssh server on its own address, and the ways in which it fails."""
 
+import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -61,7 +62,8 @@ class SshEndpoint:
         for connection in list(self._connections):
             connection.abort()
         for sock in list(self._greeting):
-            sock.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # whoever it was has gone already
+                sock.shutdown(socket.SHUT_RDWR)
         self._port.become(mode)
 
     def _serve(self, sock: socket.socket) -> None:

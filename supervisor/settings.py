@@ -74,7 +74,10 @@ class SupervisorTable(_Table):
 
 
 class CredentialsTable(_Table):
-    """[credentials]: files that hold secrets; default: systemd's $CREDENTIALS_DIRECTORY."""
+    """[credentials]: files that hold secrets.
+
+    Relative to systemd's $CREDENTIALS_DIRECTORY; without it to `credentials` beside the file.
+    """
 
     node_keys: Path = Path("keys")
     """A directory with one NODE.key per node (64 hex digits, mode 600)."""
@@ -174,6 +177,10 @@ class SwitchTable(_Table):
     command_timeout_s: Seconds = 15.0
     verify_timeout_s: Seconds = 60.0
     poll_s: Seconds = 0.5
+    stagger_s: Annotated[float, Field(ge=0)] = 5.0
+    """At least this long between two nodes' starts: each draws its inrush, then loads."""
+    max_booting: Annotated[int, Field(ge=1)] = 4
+    """Nodes that may be on their way up at once: a TFTP timeout can stop a Pi for good."""
     snmp: SnmpTable = SnmpTable()
     fence: FenceTable | None = None
     unifi: UnifiTable | None = None
@@ -215,7 +222,7 @@ def load_settings(path: Path) -> Settings:
     """Read the file and make its paths absolute. Raises `ConfigError` with file, line and key."""
     parsed = load(path).parse_as(Settings)
     here = path.resolve().parent
-    secrets = Path(os.environ.get("CREDENTIALS_DIRECTORY", here))
+    secrets = Path(os.environ.get("CREDENTIALS_DIRECTORY") or _secrets_beside(here))
     return parsed.model_copy(
         update={
             "supervisor": _absolute(parsed.supervisor, here),
@@ -223,6 +230,12 @@ def load_settings(path: Path) -> Settings:
             "switch": _absolute_trust(parsed.switch, here),
         }
     )
+
+
+def _secrets_beside(here: Path) -> Path:
+    """Return where secrets lie when systemd hands none out: for a person who runs us as root."""
+    folder = here / "credentials"
+    return folder if folder.is_dir() else here
 
 
 def _absolute(table: TableT, base: Path) -> TableT:

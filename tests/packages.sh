@@ -8,6 +8,7 @@ wanted="$wanted snmpd" # test_snmp_driver: net-snmp's own agent
 wanted="$wanted fence-agents" # test_fence_driver: fence_dummy, an agent of the real library
 wanted="$wanted nfs-ganesha nfs-ganesha-mem" # test_agent_nfs: a real NFS server that stalls
 wanted="$wanted dropbear-bin busybox" # lab.switch.dropbear: the switch's own ssh server and shell
+wanted="$wanted libxml2-utils pacemaker-cli-utils" # test_fence_pimedic: the schema, and stonith_admin
 wanted="$wanted openssh-server sudo" # test_real_sshd, test_ssh_commands: OpenSSH, visudo
 wanted="$wanted bindfs fuse3" # test_agent_root_stall, test_agent_hung_root: a server that is stopped
 missing=""

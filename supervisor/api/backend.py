@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from common import clock
+from common.fleet.progress import Limits
 from common.topology import Cluster
 from supervisor.api.feed import Entry, Feed
 from supervisor.api.tokens import Tokens
@@ -26,6 +27,9 @@ class History(Protocol):
     async def entries(self, since: int, limit: int) -> Sequence[Entry]:
         """Return timeline entries with `seq` above `since`, oldest first."""
 
+    async def latest(self, limit: int) -> Sequence[Entry]:
+        """Return the newest timeline entries, oldest first."""
+
 
 class NoHistory:
     """Nothing was ever written down."""
@@ -39,6 +43,10 @@ class NoHistory:
         return None
 
     async def entries(self, since: int, limit: int) -> Sequence[Entry]:  # noqa: ARG002 - a port
+        """Return nothing."""
+        return ()
+
+    async def latest(self, limit: int) -> Sequence[Entry]:  # noqa: ARG002 - a port
         """Return nothing."""
         return ()
 
@@ -63,5 +71,6 @@ class Backend:
     ready: Callable[[], bool] = lambda: True
     runbooks: Collection[str] = ()
     """Names that the scope `runbook:NAME` may give; empty: any."""
+    starts: Limits = field(default_factory=Limits)
     now: Callable[[], float] = clock.boottime
     new_id: Callable[[], str] = _new_id

@@ -11,12 +11,13 @@ from supervisor.api.backend import Backend
 from supervisor.api.feed import FullError
 from supervisor.api.negotiation import Format, preferred
 from supervisor.api.problems import ProblemError
-from supervisor.api.schema import SCHEMA, incident_json, node_json, status_json
+from supervisor.api.schema import SCHEMA, incident_json, node_json, ports_json, status_json
 from supervisor.api.stream import events
 from supervisor.api.text import status_text
 
 _NEGOTIATED = {"Vary": "Accept"}
 _STORED_INCIDENTS = 100
+_MOST_ENTRIES = 500
 
 
 def router(backend: Backend) -> APIRouter:
@@ -74,6 +75,11 @@ def _nodes(backend: Backend) -> APIRouter:
             "nodes": {node.name: node_json(node) for node in backend.status().nodes},
         }
 
+    @routes.get("/ports")
+    async def get_ports() -> dict[str, Any]:
+        """Tell of each node's switch port: its power, and what was done to it last."""
+        return ports_json(backend.status(), backend.cluster, backend.starts)
+
     @routes.get("/nodes/{name}")
     async def get_node(name: str) -> dict[str, Any]:
         """Tell of one node; old spellings of its name are understood."""
@@ -114,6 +120,18 @@ def _incidents(backend: Backend) -> APIRouter:
 
 def _timeline(backend: Backend) -> APIRouter:
     routes = APIRouter(prefix="/v1")
+
+    @routes.get("/timeline")
+    async def get_timeline(
+        since: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
+        limit: Annotated[int, Query(ge=1, le=_MOST_ENTRIES)] = 100,
+    ) -> dict[str, Any]:
+        """List the timeline after the entry `since`, oldest first; else its newest entries."""
+        if since is None:
+            entries = await backend.history.latest(limit)
+        else:
+            entries = await backend.history.entries(since, limit)
+        return {"schema": SCHEMA, "entries": [dict(entry) for entry in entries]}
 
     @routes.get("/events", response_class=StreamingResponse)
     async def get_events(

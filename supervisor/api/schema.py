@@ -1,7 +1,13 @@
 """The status as JSON, schema 1. Keys are only ever added within a schema's number."""
 
+from dataclasses import asdict
 from typing import Any
 
+from common.fleet.members import Member, members_of
+from common.fleet.progress import Limits
+from common.topology import Cluster
+from supervisor.core.events import OverrideKind
+from supervisor.core.liveness import Verdict
 from supervisor.core.status import (
     ConditionStatus,
     FenceStatus,
@@ -51,6 +57,49 @@ def node_json(node: NodeStatus) -> dict[str, Any]:
         "watts": node.watts,
         "link": node.link,
         "evidence": list(node.evidence),
+    }
+
+
+def ports_json(status: Status, cluster: Cluster, starts: Limits) -> dict[str, Any]:
+    """Render the power switch as its users need it: who hangs where, and what happens to them."""
+    offs = {one.scope: one for one in status.overrides if one.kind is OverrideKind.OFF}
+    seen = {node.name: node for node in status.nodes}
+    return {
+        "schema": SCHEMA,
+        "switch": cluster.switch.name,
+        "switch_reachable": status.switch_reachable.value,
+        "stagger_s": starts.stagger_s,
+        "max_booting": starts.max_booting,
+        "ports": [
+            _member(member) | _port(seen[member.name], offs.get(f"node:{member.name}"))
+            for member in members_of(cluster)
+        ],
+    }
+
+
+def _member(member: Member) -> dict[str, Any]:
+    return {
+        "node": member.name,
+        "port": member.port,
+        "role": member.role,
+        "groups": list(member.groups),
+        "aliases": list(member.aliases),
+        "protected": member.protected,
+        "dependents": list(member.dependents),
+    }
+
+
+def _port(node: NodeStatus, off: OverrideStatus | None) -> dict[str, Any]:
+    last = node.last_power
+    return {
+        "power": node.port_power,
+        "watts": node.watts,
+        "state": node.state.value,
+        "alive": node.verdict is Verdict.ALIVE,
+        "boot": node.boot_id,
+        "boot_age_s": None if node.boot_age_s is None else _seconds(node.boot_age_s),
+        "off": off and override_json(off),
+        "last": last and {**asdict(last), "age_s": _seconds(last.age_s)},
     }
 
 

@@ -30,6 +30,7 @@ from supervisor.core.events import (
 Reason = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
 Word = Annotated[str, Field(min_length=1, max_length=64)]
 _YEAR_S = 366 * 24 * 3600.0
+Duration = Annotated[float, Field(gt=0, le=_YEAR_S)] | Literal["forever"]
 
 
 class _Body(BaseModel):
@@ -39,14 +40,18 @@ class _Body(BaseModel):
 class OverrideBody(_Body):
     """A person's word, above the runbooks."""
 
-    kind: OverrideKind
+    kind: Literal[OverrideKind.PAUSE, OverrideKind.MAINTENANCE]
     scope: Word
     reason: Reason
-    duration_s: Annotated[float, Field(gt=0, le=_YEAR_S)] | Literal["forever"] = 3600.0
+    duration_s: Duration = 3600.0
 
 
 class ActionBody(_Body):
-    """A treatment by hand. It passes the rails, but for those named in `skip_rails`."""
+    """A treatment by hand. It passes the rails, but for those named in `skip_rails`.
+
+    `off_s` is how long a power cycle keeps the port off; `duration_s` when a port that is
+    switched off comes on again.
+    """
 
     treatment: Treatment
     reason: Reason
@@ -55,6 +60,8 @@ class ActionBody(_Body):
     ] = Field(default_factory=dict)
     protected: Annotated[bool, Field(strict=True)] = False
     skip_rails: Annotated[frozenset[Word], Field(max_length=16)] = frozenset()
+    off_s: Annotated[float, Field(ge=1, le=30)] | None = None
+    duration_s: Duration = 3600.0
 
 
 def router(backend: Backend) -> APIRouter:
@@ -79,7 +86,7 @@ def _override_routes(routes: APIRouter, backend: Backend) -> None:
             scope=_scope(backend, body.scope),
             author=request.state.author,
             reason=body.reason,
-            until=None if forever else backend.now() + float(body.duration_s),
+            until=_until(backend, body.duration_s),
         )
         await backend.submit(OverrideSet(override))
         response.headers["Location"] = f"/v1/overrides/{override.id}"
@@ -110,12 +117,18 @@ def _treatment_routes(routes: APIRouter, backend: Backend) -> None:
             treatment=body.treatment,
             author=request.state.author,
             reason=body.reason,
-            arguments=body.arguments,
+            arguments=_arguments(body),
             allow_protected=body.protected,
             skip=body.skip_rails,
+            until=_end_of(backend, body),
         )
         _raise_refusals(await backend.submit(asked))
-        return {"id": asked.request_id, "node": asked.node, "treatment": asked.treatment}
+        return {
+            "id": asked.request_id,
+            "node": asked.node,
+            "treatment": asked.treatment,
+            "action": f"hand-{asked.request_id}",
+        }
 
     @routes.post("/incidents/{incident_id}/ack")
     async def post_ack(request: Request, incident_id: str) -> dict[str, Any]:
@@ -124,6 +137,20 @@ def _treatment_routes(routes: APIRouter, backend: Backend) -> None:
             raise ProblemError(404, f"no open incident {incident_id!r}")
         await backend.submit(Acknowledged(incident_id, request.state.author))
         return {"id": incident_id, "acknowledged_by": request.state.author}
+
+
+def _until(backend: Backend, duration_s: float | str) -> float | None:
+    return None if duration_s == "forever" else backend.now() + float(duration_s)
+
+
+def _end_of(backend: Backend, body: ActionBody) -> float | None:
+    """Only being off lasts; every other treatment is over once it is given."""
+    cuts = body.treatment is Treatment.POWER_OFF
+    return _until(backend, body.duration_s) if cuts else None
+
+
+def _arguments(body: ActionBody) -> dict[str, str]:
+    return body.arguments if body.off_s is None else body.arguments | {"off_s": f"{body.off_s:g}"}
 
 
 def _raise_refusals(effects: Sequence[Effect]) -> None:

@@ -49,6 +49,11 @@ class Treatment(StrEnum):
         """Tell whether the node's port loses power."""
         return self in {Treatment.POWER_CYCLE, Treatment.POWER_OFF}
 
+    @property
+    def gives_power(self) -> bool:
+        """Tell whether the node boots because of it: inrush, then DHCP, TFTP and NFS."""
+        return self in {Treatment.POWER_CYCLE, Treatment.POWER_ON}
+
 
 _GIVEN_BY: Mapping[Treatment, tuple[Actuator, ...]] = {
     Treatment.RESTART_UNIT: (Actuator.AGENT, Actuator.SSH),

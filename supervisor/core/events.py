@@ -59,6 +59,7 @@ class OverrideKind(StrEnum):
 
     PAUSE = "pause"  # no automatic action
     MAINTENANCE = "maintenance"  # somebody works on it: no action, no alarm
+    OFF = "off"  # a node's port is switched off; the end of it switches the port on
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,10 @@ class OverrideLifted:
 
 @dataclass(frozen=True, slots=True)
 class ActRequested:
-    """A person asks for a treatment by hand. It passes the rails, but for those named in `skip`."""
+    """A person asks for a treatment by hand. It passes the rails, but for those named in `skip`.
+
+    `until` (core time; None is for ever) is when a port that is switched off comes on again.
+    """
 
     request_id: str
     node: str
@@ -118,6 +122,7 @@ class ActRequested:
     arguments: dict[str, str] = field(default_factory=dict)
     allow_protected: bool = False
     skip: frozenset[str] = frozenset()
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

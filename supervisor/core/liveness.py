@@ -204,6 +204,8 @@ class Vitals:
 
     last_beat: float | None = None
     boot_id: str | None = None
+    boot_heard_at: float | None = None
+    """When the first beat of this boot came."""
     uptime_s: float = 0.0
     interval_s: float = 1.0
     disconnected_at: float | None = None
@@ -221,6 +223,7 @@ class Vitals:
             self.gaps.append(now - self.last_beat)
         if boot_id != self.boot_id:
             self.gaps.clear()
+            self.boot_heard_at = now
         self.last_beat, self.boot_id = now, boot_id
         self.uptime_s, self.interval_s = uptime_s, interval_s
         self.disconnected_at = None

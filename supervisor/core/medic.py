@@ -10,6 +10,7 @@ from typing import assert_never
 
 from common.observations import Truth
 from common.topology import Cluster
+from supervisor.core import left_off
 from supervisor.core.clients import Witnesses
 from supervisor.core.conditions import SWITCH, Change, Ward, phrase, take_reports
 from supervisor.core.diagnosis import SILENT, Explanation, explain
@@ -33,6 +34,7 @@ from supervisor.core.events import (
     Event,
     Observed,
     Override,
+    OverrideKind,
     OverrideLifted,
     OverrideSet,
     Result,
@@ -83,6 +85,7 @@ class Medic:
         self._witnesses = Witnesses(cluster)
         self._planner = Planner(cluster, runbooks, policy)
         self._manual: dict[str, _ByHand] = {}
+        self._off_ends = left_off.Ends()
         self._explanations: Mapping[str, Explanation] = {}
         self._explained_at: dict[tuple[str, str], float] = {}
         self._sick: frozenset[str] = frozenset()
@@ -137,7 +140,7 @@ class Medic:
             case OverrideSet(override):
                 yield from self._override_set(override)
             case OverrideLifted(override_id, author):
-                yield from self._override_lifted(override_id, f"lifted by {author}")
+                yield from self._lifted(override_id, author, now)
             case ActRequested():
                 yield from self._requested(event, now)
             case Acknowledged(incident_id, author):
@@ -217,12 +220,19 @@ class Medic:
 
     # --- people ----------------------------------------------------------------------------
 
-    def _override_set(self, override: Override) -> Iterator[Effect]:
+    def _override_set(self, override: Override, how: str = "") -> Iterator[Effect]:
         self._overrides[override.id] = override
         yield Save(Kept.OVERRIDE, override.id, asdict(override))
-        end = "for ever" if override.until is None else "for a time"
-        text = f"{override.kind} of {override.scope} by {override.author} {end}: {override.reason}"
+        how = how or ("for ever" if override.until is None else "for a time")
+        text = f"{override.kind} of {override.scope} by {override.author} {how}: {override.reason}"
         yield Note(NoteKind.OVERRIDE, text, None, None, {"override": override.id})
+
+    def _lifted(self, override_id: str, author: str, now: float) -> Iterator[Effect]:
+        override = self._overrides.get(override_id)
+        if override and override.kind is OverrideKind.OFF:  # in force until the port is on
+            yield from self._override_set(left_off.lifted(override, now), f"lifted by {author}")
+        else:
+            yield from self._override_lifted(override_id, f"lifted by {author}")
 
     def _override_lifted(self, override_id: str, why: str) -> Iterator[Effect]:
         if lifted := self._overrides.pop(override_id, None):
@@ -231,9 +241,13 @@ class Medic:
             yield Note(NoteKind.OVERRIDE, text, None, None, {"override": override_id})
 
     def _expire(self, now: float) -> Iterator[Effect]:
-        over = [o.id for o in self._overrides.values() if o.until is not None and o.until <= now]
-        for override_id in over:
-            yield from self._override_lifted(override_id, "ran out")
+        over = [o for o in self._overrides.values() if o.until is not None and o.until <= now]
+        for override in over:
+            if override.kind is not OverrideKind.OFF:
+                yield from self._override_lifted(override.id, "ran out")
+        acting_on = self._situation(now).acting_on if over else frozenset[str]()
+        for action in self._off_ends.due(self._overrides, acting_on, now):
+            yield from self._order_by_hand(action, now)
         yield from self._planner.orders.past.outdated(now)
         for action_id in [key for key, one in self._manual.items() if one.overdue_at < now]:
             lost = ActionEnded(action_id, Result.UNKNOWN, "no report came")
@@ -262,8 +276,13 @@ class Medic:
             skip=asked.skip,
             via=choose_way(treatment.ways, self._ward[node.name], attempts=0),
         )
-        self._manual[action.id] = _ByHand(action, now + MANUAL_DEADLINE_S + ACTUATOR_GRACE_S)
-        yield from self._planner.orders.order(action, now, phrase(treatment))
+        if treatment is Treatment.POWER_OFF:
+            yield from self._override_set(left_off.begun(asked))
+        yield from self._order_by_hand(action, now)
+
+    def _order_by_hand(self, action: Action, now: float) -> Iterator[Effect]:
+        self._manual[action.id] = _ByHand(action, now + action.deadline_s + ACTUATOR_GRACE_S)
+        yield from self._planner.orders.order(action, now, phrase(action.treatment))
 
     def _action_ended(self, ended: ActionEnded, now: float) -> Iterator[Effect]:
         if by_hand := self._manual.pop(ended.action_id, None):
@@ -275,10 +294,14 @@ class Medic:
                 "treatment": str(action.treatment),
             }
             yield Note(NoteKind.ACTION_FINISHED, text, action.node, None, data)
+            for done in list(left_off.over(action, ended.result, self._overrides)):
+                yield from self._override_lifted(done.id, f"is over: {ended.detail}")
         else:
             yield from self._planner.action_ended(ended, now)
         if ended.result in NOTHING_HAPPENED:
             yield from self._planner.orders.past.never_happened(ended.action_id)
+        else:
+            yield from self._planner.orders.past.ended(ended.action_id, str(ended.result))
 
     def _acknowledged(self, incident_id: str, author: str) -> Iterator[Effect]:
         for incident in self._planner.incidents.values():

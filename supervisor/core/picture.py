@@ -10,6 +10,7 @@ from supervisor.core.incidents import Incident
 from supervisor.core.liveness import Beats, Verdict
 from supervisor.core.planner import Planner
 from supervisor.core.port_words import evidence
+from supervisor.core.ports import Power
 from supervisor.core.rails import Rail, describe
 from supervisor.core.situation import Situation
 from supervisor.core.status import (
@@ -21,6 +22,7 @@ from supervisor.core.status import (
     NodeState,
     NodeStatus,
     OverrideStatus,
+    PowerAct,
     Status,
 )
 
@@ -95,7 +97,7 @@ def _node(node: Node, given: Situation, planner: Planner) -> NodeStatus:
     incident = planner.incidents.get(node.name)
     explanation = given.explanations.get(node.name)
     port = patient.vitals.probes.get("port")
-    last = patient.vitals.last_beat
+    last, booted = patient.vitals.last_beat, patient.vitals.boot_heard_at
     return NodeStatus(
         node.name,
         str(node.role),
@@ -117,7 +119,15 @@ def _node(node: Node, given: Situation, planner: Planner) -> NodeStatus:
         port.value if port else None,
         str(patient.signs.link),
         tuple(evidence(node.port, patient.vitals, patient.signs, patient.verdict, given.now)),
+        None if booted is None else given.now - booted,
+        _last_power(node, given),
     )
+
+
+def _last_power(node: Node, given: Situation) -> PowerAct | None:
+    acts = [past for past in given.past if past.node == node.name and past.switched_power]
+    last = max(acts, key=lambda past: past.at, default=None)
+    return PowerAct(last.treatment, last.result, given.now - last.at) if last else None
 
 
 def _state(
@@ -126,6 +136,8 @@ def _state(
     true = patient.true_kinds
     if incident and incident.under_treatment:
         return NodeState.TREATING
+    if patient.verdict is Verdict.UNPOWERED and patient.signs.power is Power.DISABLED:
+        return NodeState.OFF
     if true - explained or incident:
         return NodeState.SICK
     if true:

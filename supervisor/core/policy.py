@@ -42,6 +42,10 @@ class Policy:
     """A node never heard since our start is awaited for this long: it may be booting with us."""
     boot_grace_s: float = 180.0
     cool_down_s: float = 180.0
+    stagger_s: float = 5.0
+    """At least this long between two starts, for the switch's inrush and login's TFTP..."""
+    max_booting: int = 4
+    """...and no more nodes than this on their way up at once."""
     cluster_budget: int = 12
     """Disruptive automatic actions in the whole cluster, per `cluster_window_s`."""
     cluster_window_s: float = 3600.0

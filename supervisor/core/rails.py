@@ -40,6 +40,7 @@ class Rail(StrEnum):
     MAX_UNAVAILABLE = "max_unavailable"
     BUSY = "busy"
     COOL_DOWN = "cool_down"
+    STARTS = "starts"
     BOOT_GRACE = "boot_grace"
     BUDGET = "budget"
     CLUSTER_BUDGET = "cluster_budget"
@@ -193,6 +194,21 @@ def cool_down(want: Proposal, given: Situation) -> str | None:
     return f"last disruptive action too recent; {left:.0f} s more" if left > 0 else None
 
 
+def starts(want: Proposal, given: Situation) -> str | None:
+    """Few nodes boot at once, and not in the same second: TFTP and inrush allow no more."""
+    if not want.treatment.gives_power:
+        return None
+    others = [p.at for p in given.past if p.gave_power and p.node != want.node.name]
+    latest = max(others, default=NEVER)
+    left = latest + given.policy.stagger_s - given.now
+    if left > 0:
+        return f"another node was started just now; {left:.0f} s more"
+    booting = given.booting() - {want.node.name}
+    if len(booting) >= given.policy.max_booting:
+        return f"already booting: {', '.join(sorted(booting))}"
+    return None
+
+
 def boot_grace(want: Proposal, given: Situation) -> str | None:
     """A node that just began to answer again, or whose provider was away, gets time to boot."""
     left = given.booting_left(want.node.name)
@@ -248,11 +264,14 @@ RULES: Mapping[Rail, Rule] = {
     Rail.MAX_UNAVAILABLE: max_unavailable,
     Rail.BUSY: busy,
     Rail.COOL_DOWN: cool_down,
+    Rail.STARTS: starts,
     Rail.BOOT_GRACE: boot_grace,
     Rail.BUDGET: budget,
     Rail.CLUSTER_BUDGET: cluster_budget,
 }
-BINDS_PEOPLE = frozenset({Rail.PROTECTED, Rail.PORT_MISMATCH, Rail.BUSY, Rail.COOL_DOWN})
+BINDS_PEOPLE = frozenset(
+    {Rail.PROTECTED, Rail.PORT_MISMATCH, Rail.BUSY, Rail.COOL_DOWN, Rail.STARTS}
+)
 NEVER_SKIPPED = frozenset({Rail.PROTECTED, Rail.BUSY})  # `protected` has its own, louder, word
 ENDS_IN_ESCALATION = frozenset({Rail.BUDGET, Rail.PROTECTED})
 

@@ -42,7 +42,15 @@ class Situation:
 
     def maintained(self, node: str, runbook: str) -> bool:
         """Tell whether somebody works on it, and needs no alarm."""
-        return any(o.kind is OverrideKind.MAINTENANCE for o in self.covering(node, runbook))
+        nobody_to_call = {OverrideKind.MAINTENANCE, OverrideKind.OFF}
+        return any(o.kind in nobody_to_call for o in self.covering(node, runbook))
+
+    def booting(self) -> frozenset[str]:
+        """Return the nodes that got power lately and haven't sent a beat of their new boot."""
+        since = self.now - self.policy.boot_grace_s
+        given = {p.node: p.at for p in self.past if p.gave_power and p.at > since}
+        heard = {node: self.ward[node].vitals.boot_heard_at or NEVER for node in given}
+        return frozenset(node for node, at in given.items() if heard[node] < at)
 
     def held_for(self, node: str, runbook: Runbook, kinds: frozenset[str]) -> float:
         """Return for how long, in seconds, `kinds` have called for a runbook on their own.

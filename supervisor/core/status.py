@@ -18,6 +18,7 @@ class NodeState(StrEnum):
     HEALTHY = "healthy"
     LATE = "late"  # a beat is due; within patience or not yet judged
     UNKNOWN = "unknown"
+    OFF = "off"  # its port is switched off, by somebody's will
     EXPLAINED = "explained"  # has symptoms, and somebody else's illness explains them
     TREATING = "treating"
     SICK = "sick"
@@ -44,6 +45,15 @@ class ConditionStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class PowerAct:
+    """The latest act at a node's port. `result` is empty while it runs."""
+
+    treatment: str
+    result: str
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatus:
     """One node."""
 
@@ -65,6 +75,8 @@ class NodeStatus:
     link: str = "unknown"
     evidence: tuple[str, ...] = ()
     """What each sense says of it, in sentences; the last is the switch's."""
+    boot_age_s: float | None = None  # since this boot's first beat
+    last_power: PowerAct | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,11 +48,15 @@ class Hands:
             Treatment.POWER_ON: self._power.on,
             Treatment.POWER_OFF: self._power.off,
         }
+        try:
+            off_s = float(action.arguments.get("off_s", self._off_s))
+        except ValueError:
+            return Result.REFUSED, f"off_s: expected seconds, found {action.arguments['off_s']!r}"
         request = PowerRequest(
             node=action.node,
             requested_by=action.requested_by,
             action_id=action.id,
-            off_s=self._off_s,
+            off_s=off_s,
             allow_protected=action.allow_protected,
             skip_cool_down=Rail.COOL_DOWN in action.skip,
         )

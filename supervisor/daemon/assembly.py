@@ -4,6 +4,7 @@ import secrets
 from dataclasses import replace
 
 from common import clock, sd_notify
+from common.fleet.progress import Limits
 from common.tasks import run_until_one_ends
 from common.topology import Cluster
 from common.wire import Heartbeat
@@ -58,14 +59,14 @@ class Supervisor:
         self._feed = Feed()
         self._agents = AgentCommands()
         self._witnesses = Witnesses()
-        self._power = _power_service(settings, self._journal, self._cluster)
+        self._power = power_service(settings, self._journal, self._cluster)
         hands = Hands(
-            self._agents, _ssh_actuator(settings, self._cluster), self._power, settings.switch.off_s
+            self._agents, ssh_actuator(settings, self._cluster), self._power, settings.switch.off_s
         )
         memory = Memory(self._journal)
         now = clock.boottime()
         self._pace = pace_of(settings, len(self._cluster.nodes))
-        policy = replace(_policy(settings), port_ttl_s=self._pace.port_ttl_s)
+        policy = replace(policy_of(settings), port_ttl_s=self._pace.port_ttl_s)
         medic = Medic(self._cluster, plan.runbooks, policy, now, memory.restore(now))
         self._engine = Engine(medic, memory, hands.perform, self._feed.publish)
         self._switch = SwitchSense(
@@ -136,7 +137,7 @@ class Supervisor:
 
     def _power_story(self, done: Reconciled) -> None:
         """A power act that was cut short has been brought to its end."""
-        data = {"op": done.op_id, "port": done.port}
+        data = {"op": done.op_id, "port": done.port, "action": done.action_id}
         self._engine.enqueue([Note(NoteKind.POWER, done.story, done.node, None, data)])
         if done.action_id:
             self._engine.tell(ActionEnded(done.action_id, Result.UNKNOWN, done.story))
@@ -161,12 +162,14 @@ class Supervisor:
             heartbeats=heartbeat.counts,
             ready=lambda: self._ready,
             runbooks=[runbook.name for runbook in plan.runbooks],
+            starts=starts_of(self._settings),
         )
         app = operators.build(backend)
         return ApiServer(self._sockets, heartbeat, app, connections, closing=self._feed.close)
 
 
-def _policy(settings: Settings) -> Policy:
+def policy_of(settings: Settings) -> Policy:
+    """Return what the settings mean for the core."""
     rails = settings.rails
     return Policy(
         beat_interval_s=settings.heartbeat.interval_s,
@@ -176,6 +179,8 @@ def _policy(settings: Settings) -> Policy:
         first_beat_s=settings.heartbeat.first_beat_s,
         boot_grace_s=rails.boot_grace_s,
         cool_down_s=rails.cool_down_s,
+        stagger_s=settings.switch.stagger_s,
+        max_booting=settings.switch.max_booting,
     )
 
 
@@ -188,7 +193,13 @@ def _fence_path(
     return FencePathCheck(power, journal.state, files, list(cluster), deadline)
 
 
-def _ssh_actuator(settings: Settings, cluster: Cluster) -> SshActuator:
+def starts_of(settings: Settings) -> Limits:
+    """Return how many nodes may start, and how fast one after the other."""
+    return Limits(settings.switch.stagger_s, settings.switch.max_booting)
+
+
+def ssh_actuator(settings: Settings, cluster: Cluster) -> SshActuator:
+    """Join the hands that reach nodes over ssh."""
     return SshActuator(
         cluster.nodes,
         settings.credentials.nodes_key,
@@ -197,9 +208,16 @@ def _ssh_actuator(settings: Settings, cluster: Cluster) -> SshActuator:
     )
 
 
-def _power_service(settings: Settings, journal: Journal, cluster: Cluster) -> PowerService:
+def power_service(settings: Settings, journal: Journal, cluster: Cluster) -> PowerService:
+    """Join the inventory's switch, its driver and the journal."""
+    driver, patience = driver_of(settings, cluster), patience_of(settings, cluster)
+    return PowerService(driver, journal, outlets_of(cluster), patience)
+
+
+def patience_of(settings: Settings, cluster: Cluster) -> PowerSettings:
+    """Return how long the chosen switch may take for what."""
     given, pace = settings.switch, pace_of(settings, len(cluster.nodes))
-    patience = PowerSettings(
+    return PowerSettings(
         default_off_s=given.off_s,
         min_off_s=min(given.off_s, PowerSettings().min_off_s),
         status_s=pace.look_s,
@@ -207,4 +225,3 @@ def _power_service(settings: Settings, journal: Journal, cluster: Cluster) -> Po
         cycle_margin_s=2 * pace.command_s + given.verify_timeout_s,
         cool_down_s=settings.rails.cool_down_s,
     )
-    return PowerService(driver_of(settings, cluster), journal, outlets_of(cluster), patience)

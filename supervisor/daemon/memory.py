@@ -107,6 +107,10 @@ class Memory:
         """Return the first `limit` timeline entries after `since`, oldest first."""
         return [as_shown(entry) for entry in self._journal.timeline.after(since, limit)]
 
+    def latest(self, limit: int) -> list[Mapping[str, Any]]:
+        """Return the newest timeline entries, oldest first."""
+        return [as_shown(entry) for entry in self._journal.timeline.tail(limit)]
+
 
 class StoredHistory:
     """The journal for the API's readers: each look runs in a thread, off the event loop."""
@@ -125,6 +129,10 @@ class StoredHistory:
     async def entries(self, since: int, limit: int) -> Sequence[Mapping[str, Any]]:
         """Return timeline entries after `since`, oldest first."""
         return await asyncio.to_thread(self._memory.entries, since, limit)
+
+    async def latest(self, limit: int) -> Sequence[Mapping[str, Any]]:
+        """Return the newest timeline entries."""
+        return await asyncio.to_thread(self._memory.latest, limit)
 
 
 def as_shown(entry: Entry) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from supervisor.journal.errors import JournalError
 from supervisor.journal.migrations import APPLICATION_ID, MIGRATIONS
-from supervisor.journal.writer_lock import WriterLock
+from supervisor.journal.writer_lock import WriterLock, give_to_owner
 
 # A person's sqlite3 shell may hold the file for a moment; nobody else may.
 BUSY_S = 5.0
@@ -99,6 +99,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
     try:
         os.fchmod(fd, PRIVATE_FILE)
+        give_to_owner(fd, path.parent)
     finally:
         os.close(fd)
     connection = sqlite3.connect(

@@ -200,6 +200,11 @@ class World:
             self.kill(node.name)
             if self.revives(node):
                 node.back_at = self.now + self.boot_s
+        succeeds = self.results.get(action.treatment, self.power_result) is Result.SUCCEEDED
+        if action.treatment is Treatment.POWER_OFF and succeeds:
+            self.kill(node.name, power="disabled")
+        if action.treatment is Treatment.POWER_ON and succeeds:
+            node.power, node.back_at = "on", self.now + self.boot_s
         installed = node.name not in self.nodes_without_agent
         if action.treatment is Treatment.RESTART_AGENT and node.ssh == "banner" and installed:
             node.beating = True

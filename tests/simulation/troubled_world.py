@@ -315,7 +315,7 @@ class TroubledWorld:
     def pause(self) -> None:
         number, dice = len(self.trace), self.random
         scope = dice.choice(["all", f"node:{LOGIN}", "group:green", "runbook:node-hung"])
-        kind = dice.choice(list(OverrideKind))
+        kind = dice.choice([OverrideKind.PAUSE, OverrideKind.MAINTENANCE])
         override = Override(f"o{number}", kind, scope, "ada", "x", self.now + dice.randint(30, 400))
         self.tell(OverrideSet(override))
         if (Kept.OVERRIDE, override.id) in self.store:  # else the crash came first

@@ -160,6 +160,22 @@ def mild(scene: Scene) -> None:
     scene.treatment = AGENT
 
 
+def started(scene: Scene, count: int, ago: float = 60) -> None:
+    """So many neighbours were cycled."""
+    for number in (1, 2, 3, 5)[:count]:
+        scene.did(f"green{number}", ago)
+
+
+def back(scene: Scene, node: str) -> None:
+    """A beat of a node's new boot came."""
+    scene.ward[node].vitals.boot_heard_at = NOW - 1
+
+
+def off(scene: Scene) -> None:
+    """The treatment switches off, and leaves off."""
+    scene.treatment = Treatment.POWER_OFF
+
+
 def both(*changes: Callable[[Scene], object]) -> Callable[[Scene], None]:
     def change(scene: Scene) -> None:
         for one in changes:
@@ -206,6 +222,9 @@ REFUSES: list[tuple[Rail, str, Callable[[Scene], object]]] = [
     ),
     (Rail.BUSY, "an action runs", put(acting_on={NODE})),
     (Rail.COOL_DOWN, "cycled 179 s ago", lambda s: s.did(NODE, 179)),
+    (Rail.STARTS, "a neighbour started 4 s ago", lambda s: s.did("green5", 4)),
+    (Rail.STARTS, "a neighbour switched on", lambda s: s.did("green5", 4, Treatment.POWER_ON)),
+    (Rail.STARTS, "four boot", lambda s: started(s, 4)),
     (Rail.BOOT_GRACE, "login cycled 179 s ago", lambda s: s.did("pi_login", 179)),
     (Rail.BOOT_GRACE, "explained until now", put(explained_at={(NODE, "hung"): NOW - 5})),
     (Rail.BUDGET, "three within the window", lambda s: did_often(s, 3, 7000, by=HUNG.name)),
@@ -255,6 +274,21 @@ PASSES: list[tuple[Rail, str, Callable[[Scene], object]]] = [
     (Rail.COOL_DOWN, "cycled 180 s ago", lambda s: s.did(NODE, 180)),
     (Rail.COOL_DOWN, "a neighbour cycled", lambda s: s.did("green5", 1)),
     (Rail.COOL_DOWN, "its agent restarted", lambda s: s.did(NODE, 1, AGENT)),
+    (Rail.STARTS, "a neighbour started 5 s ago", lambda s: s.did("green5", 5)),
+    (Rail.STARTS, "a neighbour switched off", lambda s: s.did("green5", 1, Treatment.POWER_OFF)),
+    (Rail.STARTS, "it is switched off", both(off, lambda s: s.did("green5", 1))),
+    (Rail.STARTS, "three boot", lambda s: started(s, 3)),
+    (
+        Rail.STARTS,
+        "itself is one of four",
+        both(lambda s: s.did(NODE, 60), lambda s: started(s, 3)),
+    ),
+    (
+        Rail.STARTS,
+        "one of four is back",
+        both(lambda s: started(s, 4), lambda s: back(s, "green1")),
+    ),
+    (Rail.STARTS, "four started long ago", lambda s: started(s, 4, ago=180)),
     (Rail.BOOT_GRACE, "login cycled 180 s ago", lambda s: s.did("pi_login", 180)),
     (Rail.BOOT_GRACE, "k3s server cycled", lambda s: s.did("mlops_master", 1)),
     (Rail.BOOT_GRACE, "explained long ago", put(explained_at={(NODE, "hung"): NOW - 180})),

@@ -179,6 +179,10 @@ class MemoryHistory:
         """Return entries after `since`."""
         return [one for one in self.kept if one["seq"] > since][:limit]
 
+    async def latest(self, limit: int) -> list[dict[str, Any]]:
+        """Return the newest entries."""
+        return self.kept[-limit:]
+
 
 @contextlib.asynccontextmanager
 async def serve_api(sockets: list[socket.socket]) -> AsyncIterator[Api]:
