@@ -123,7 +123,7 @@ def run_lane(place: Path, share: list[Case]) -> None:
         for problem in judge(case, account, here):
             print(f"{case}: {problem}", flush=True)  # into the lane's log
             result.failures.append(f"{case}: {problem}")
-    (place / "result.json").write_text(json.dumps(asdict(result)), encoding="utf-8")
+        (place / "result.json").write_text(json.dumps(asdict(result)), encoding="utf-8")
 
 
 async def _warm_up(place: Path) -> None:
