@@ -7,7 +7,7 @@ case: no other port changes (or it is brought back, and told), none stays off fo
 in which supervisor and switch could speak, no two cycles within a cool-down, and nothing is
 claimed or journalled that the log doesn't have.
 
-By default a fixed choice of some three hundred cases; with PIMEDIC_EXHAUSTIVE=1 all fifteen
+By default a fixed choice of some three hundred cases; with PIMEDIC_EXHAUSTIVE=1 all thirteen
 thousand, which takes an hour of processor time.
 """
 
