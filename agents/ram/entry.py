@@ -75,10 +75,10 @@ def _mount_tmpfs(folder: Path) -> None:
 
 
 def _bind_the_node(folder: Path) -> None:
-    (folder / "tmp").mkdir()
+    (folder / "tmp").mkdir(exist_ok=True)  # the installation itself may lie there
     for source in ("/", *SHARED):
         target = folder / (HOST if source == "/" else Path(source)).relative_to("/")
-        target.mkdir()
+        target.mkdir(exist_ok=True)
         _mount(source, target, _MS_BIND | _MS_REC)
 
 
