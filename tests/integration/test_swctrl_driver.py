@@ -47,7 +47,6 @@ ON_DROPBEAR = {
     "test_a_port_the_switch_does_not_have",
     "test_a_cycle_that_never_happened_is_never_verified",
     "test_a_late_cycle_is_waited_for",
-    "test_a_port_that_stays_off_is_told_and_switched_on_again",
     "test_a_device_that_stays_down_is_the_devices_affair",
     "test_a_refused_cycle_says_so",
     "test_a_lost_connection_is_opened_again_on_next_use",
